@@ -1,0 +1,136 @@
+"""`status`: what the operator knows, and all that it needs to go on after a crash.
+
+A start may be out at Agora under `instanceId` from the moment that it stands here; before the first status write (the
+schema's default `observedGeneration: -1`) one may be out too, under the name of the first attempt.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, PlainSerializer
+
+from agora_transcription.api.base import Model
+from agora_transcription.api.conditions import Condition, ConditionType
+from agora_transcription.api.spec import AgoraApi, Translation, UidLanguages
+
+__all__ = ["HISTORY_LIMIT", "Applied", "EndReason", "Ended", "Phase", "Retiring", "TaskStatus", "Time", "format_time"]
+
+HISTORY_LIMIT = 5
+"""Ended tasks that `status.history` keeps."""
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: `2026-11-21T08:00:00.125Z`.
+
+    Agora's 5 seconds between updates are counted from these times after a restart, so whole seconds are too coarse.
+    """
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[datetime, PlainSerializer(format_time, return_type=str)]
+
+
+class Phase(StrEnum):
+    """One word for people, derived from the conditions: nothing decides by it."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    UPDATING = "Updating"
+    SUSPENDED = "Suspended"
+    STOPPING = "Stopping"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class EndReason(StrEnum):
+    """Why an Agora task came to its end."""
+
+    SPEC_CHANGED = "SpecChanged"
+    """A field changed that only a restart can apply."""
+    SUSPENDED = "Suspended"
+    ROLLED_OVER = "RolledOver"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    IDLE = "Idle"
+    """It stopped by itself, older than its idle timeout and younger than its limits."""
+    EXPIRED = "Expired"
+    """Its RTC token or its lifetime ended before it was renewed."""
+    STOPPED_ELSEWHERE = "StoppedElsewhere"
+    """It stopped without the operator, too young to have been idle."""
+    DISAPPEARED = "Disappeared"
+    """Agora does not know it any more."""
+    FAILED = "Failed"
+    """Agora reported a failure."""
+
+
+class Applied(Model):
+    """The settings that can change in place, as Agora has them now."""
+
+    languages: tuple[str, ...]
+    subscribe_audio_uids: tuple[str, ...] | None = None
+    uid_languages: tuple[UidLanguages, ...] = ()
+    translation: Translation | None = None
+
+
+class Ended(Model):
+    """An Agora task that has ended."""
+
+    task_id: str
+    start_time: Time | None = None
+    end_time: Time
+    reason: EndReason
+    message: str = ""
+
+
+class Retiring(Model):
+    """The earlier of two Agora tasks while a rollover with overlap goes on."""
+
+    task_id: str
+    builder_token: str | None = None
+    start_time: Time | None = None
+
+
+class TaskStatus(Model):
+    """What the operator writes; `docs/reference.md` describes each field."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = ()
+    phase: Phase | None = None
+    agora_api: AgoraApi | None = None
+    task_id: str | None = None
+    instance_id: str | None = None
+    builder_token: str | None = None
+    sequence_id: int | None = None
+    agora_status: str | None = None
+    bot_uid: str | None = None
+    attempt: int | None = None
+    attempt_generation: int | None = None
+    attempt_time: Time | None = None
+    start_hash: str | None = None
+    applied: Applied | None = None
+    retiring: Retiring | None = None
+    first_start_time: Time | None = None
+    start_time: Time | None = None
+    last_update_time: Time | None = None
+    expiry_time: Time | None = None
+    completion_time: Time | None = None
+    restarts: int | None = None
+    history: Annotated[tuple[Ended, ...], Field(max_length=HISTORY_LIMIT)] = ()
+
+    @property
+    def written(self) -> bool:
+        """Whether the operator has ever written it: the schema's default has -1 here."""
+        return self.observed_generation >= 0
+
+    @property
+    def ready(self) -> Condition | None:
+        """The condition that carries the reason and the message."""
+        return next((condition for condition in self.conditions if condition.type == ConditionType.READY), None)
+
+    def dump(self) -> dict[str, Any]:
+        """The JSON that stands in the object: camelCase, nothing that is not known."""
+        dumped = self.model_dump(by_alias=True, exclude_none=True, mode="json")
+        return {name: value for name, value in dumped.items() if value not in ([], {})}
