@@ -21,6 +21,8 @@ Messages are made of Agora's own words, shortened, and never hold a token, a cre
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 __all__ = [
     "AgoraError",
     "Ambiguous",
@@ -45,17 +47,19 @@ class AgoraError(Exception):
 
     Attributes:
         operation: `acquire`, `start`, `query`, `update`, `stop` or `list`.
-        code: The HTTP status; None where no answer came.
+        code: The HTTP status; None where no answer came, or nothing was sent.
         reason: Agora's machine-readable reason or code, as text; empty where it gave none.
         text: Agora's explanation, shortened to 200 characters; empty where it gave none.
     """
+
+    _unanswered: ClassVar[str] = "not sent to Agora"
 
     def __init__(self, operation: str, *, code: int | None = None, reason: str = "", text: str = "") -> None:
         self.operation = operation
         self.code = code
         self.reason = reason
         self.text = text
-        answered = f"Agora answered {code}" if code is not None else "no answer from Agora"
+        answered = f"Agora answered {code}" if code is not None else self._unanswered
         detail = ": ".join(part for part in (reason, text) if part)
         super().__init__(f"{operation}: {answered}" + (f" ({detail})" if detail else ""))
 
@@ -63,9 +67,13 @@ class AgoraError(Exception):
 class NotSent(AgoraError):
     """The connection could not be made, so Agora cannot have acted."""
 
+    _unanswered = "no connection to Agora"
+
 
 class Ambiguous(AgoraError):
     """The request was sent and no whole answer came: it may have had its effect."""
+
+    _unanswered = "no answer from Agora"
 
 
 class Upstream(AgoraError):

@@ -1,0 +1,187 @@
+"""The connection to Agora: one pool for all accounts, and the only place where a request leaves the process.
+
+httpx is what the code speaks, aiohttp's pool is what it runs on: httpcore's costs time in proportion to its
+connections, on every request. What is known about a call that failed is kept exactly: only a connection that was never
+made counts as `NotSent`, everything after that as `Ambiguous`, because a start that may have had its effect must be
+repeated as the same start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from agora_transcription.agora.answers import SUCCESS, classify
+from agora_transcription.agora.errors import AgoraError, Ambiguous, NotSent
+from agora_transcription.agora.explanations import presentable
+from agora_transcription.agora.models import Dialect
+from agora_transcription.agora.v6 import AgoraV6
+from agora_transcription.agora.v7 import AgoraV7
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from agora_transcription.agora.calls import Call
+    from agora_transcription.agora.models import Agora
+
+__all__ = ["ANSWER_TIMEOUT", "BASE_URL", "CONNECT_TIMEOUT", "AgoraClient", "Observe"]
+
+BASE_URL = "https://api.agora.io"
+"""Agora's world-wide host."""
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for a connection, waiting for a free one included: one lost packet and a slow DNS fit in."""
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds for a whole answer: V6 documents processing times of up to 7 s before Agora itself gives up."""
+
+_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=512, keepalive_expiry=30.0)
+"""Some hundred calls at once without queueing. Idle connections are dropped before common gateways drop them (60 s):
+a request on a connection that is just being closed has an ambiguous outcome."""
+
+Observe = Callable[[Dialect, str, str, float], None]
+"""Told of each call: dialect, operation, HTTP status or the error's class where no answer came, and seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class AgoraClient:
+    """Agora's REST API over one shared connection pool, for any number of accounts.
+
+    Close it with `aclose`, or use it as an async context manager.
+    """
+
+    def __init__(
+        self,
+        base_url: str = BASE_URL,
+        *,
+        observe: Observe | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
+        """Prepare the pool; the first connection is made by the first call.
+
+        Args:
+            base_url: Scheme, host and, where there is one, a path in front of Agora's own.
+            observe: Called after each call, for metrics.
+            transport: Carries the requests; aiohttp's pool unless a test brings its own.
+            timeout: Seconds for a whole answer, once connected.
+        """
+        _keep_urls_out_of_the_log()
+        self._base_url = base_url.rstrip("/")
+        self._observe = observe
+        self._deadline = CONNECT_TIMEOUT + timeout
+        self._http = httpx.AsyncClient(
+            transport=transport or _transport(),
+            timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
+            follow_redirects=False,  # a redirected start would be a second start, and would carry the credentials along
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one account's cookies are none of another's
+        )
+        self._dialects: dict[Dialect, Agora] = {Dialect.V6: AgoraV6(self._send), Dialect.V7: AgoraV7(self._send)}
+
+    def dialect(self, dialect: Dialect) -> Agora:
+        """The API in one of its dialects; both share the pool."""
+        return self._dialects[dialect]
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _send(self, call: Call) -> bytes:
+        """Send a call and return the body of a 200; raises an `AgoraError` for everything else."""
+        started = time.perf_counter()
+        answer = await self._exchange(call)
+        seconds = time.perf_counter() - started
+        outcome = type(answer).__name__ if isinstance(answer, AgoraError) else str(answer.status_code)
+        if self._observe is not None:
+            self._observe(call.dialect, call.operation, outcome, seconds)
+        if isinstance(answer, AgoraError):
+            raise answer
+        if _log.isEnabledFor(logging.DEBUG):
+            # The request id is what Agora's support asks for.
+            request_id = presentable(answer.headers.get("x-request-id", "-"), limit=64)
+            _log.debug("%s %s: %s in %.3f s, request %s", call.dialect, call.operation, outcome, seconds, request_id)
+        if answer.status_code == SUCCESS:
+            return answer.content
+        raise classify(call, answer.status_code, answer.headers, answer.content, now=datetime.now(UTC))
+
+    async def _exchange(self, call: Call) -> httpx.Response | AgoraError:
+        """Make the exchange; a failure is returned, so that it is raised without the URL in its context."""
+        url = f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else "")
+        account = call.account
+        try:
+            async with asyncio.timeout(self._deadline):  # httpx's own counts from one piece of an answer to the next
+                return await self._http.request(
+                    call.method,
+                    url,
+                    json=call.body,
+                    auth=httpx.BasicAuth(account.customer_id, account.customer_secret.get_secret_value()),
+                )
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, TimeoutError, OSError) as failure:
+            return _unanswered(call, failure)
+
+
+def _transport() -> AiohttpTransport:
+    """The pool of aiohttp under httpx, without a cookie jar of its own."""
+    context = httpx.create_ssl_context()
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=_LIMITS.max_connections or 0,
+            keepalive_timeout=_LIMITS.keepalive_expiry,
+            ssl=context,
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    return AiohttpTransport(verify=context, limits=_LIMITS, client=session)
+
+
+def _unanswered(call: Call, failure: Exception) -> AgoraError:
+    """Whether a call without an answer can have reached Agora.
+
+    The transport reports a server that hung up as a ConnectTimeout, though the request had been sent; what aiohttp
+    itself said, the cause, tells the two apart. Its message names the URL, so only its class is passed on.
+    """
+    cause = failure.__cause__ if isinstance(failure.__cause__, aiohttp.ClientError) else failure
+    unsent = isinstance(
+        cause,
+        httpx.ConnectError
+        | httpx.ConnectTimeout
+        | httpx.PoolTimeout
+        | httpx.UnsupportedProtocol
+        | httpx.InvalidURL
+        | aiohttp.ClientConnectorError
+        | aiohttp.ConnectionTimeoutError
+        | aiohttp.InvalidURL,
+    )
+    return (NotSent if unsent else Ambiguous)(call.operation, text=type(cause).__name__)
+
+
+def _without_urls(record: logging.LogRecord) -> bool:
+    """Drop httpx's line per request, which holds the full URL and with it V6's builderToken."""
+    return record.levelno > logging.INFO
+
+
+def _keep_urls_out_of_the_log() -> None:
+    """By a filter on the logger, which holds whatever levels the process configures later; adding it twice is once."""
+    logging.getLogger("httpx").addFilter(_without_urls)

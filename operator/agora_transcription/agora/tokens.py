@@ -1,0 +1,113 @@
+"""RTC tokens, with which Agora's bot joins the channel that it transcribes.
+
+A token cannot be renewed on a running task (neither dialect's update takes one), so its expiry is the end of the task.
+Agora's two packages each have a trap that this module closes: `agoraiotools` (version 007) returns an empty token for
+malformed ids, and `agora-token-builder` (version 006) takes the expiry as an absolute time, where a lifetime passed
+by mistake makes a token that expired in 1970.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from agora_token_builder import RtcTokenBuilder
+from agora_token_builder.RtcTokenBuilder import Role_Publisher
+from agoraiotools.AccessToken2 import AccessToken, ServiceRtc
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agora_transcription.agora.models import Account
+
+__all__ = ["MAX_LIFETIME_SECONDS", "MalformedCredentialError", "TokenVersion", "mint_rtc_token"]
+
+MAX_LIFETIME_SECONDS = 86_400
+"""The longest that Agora honours for either version ("Deploy a token server")."""
+
+_HEX_ID = re.compile(r"[0-9a-fA-F]{32}")
+
+
+class TokenVersion(StrEnum):
+    """The layouts of Agora's RTC tokens."""
+
+    V006 = "006"
+    """AccessToken: for projects whose SDKs predate AccessToken2."""
+    V007 = "007"
+    """AccessToken2, the current one."""
+
+
+class MalformedCredentialError(ValueError):
+    """An App ID or certificate that cannot be one; the message names the Secret's key, never the value.
+
+    Attributes:
+        key: `appId` or `appCertificate`.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"{key} is not 32 hexadecimal digits")
+
+
+def mint_rtc_token(  # noqa: PLR0913 - whose, where, who; the rest by name
+    account: Account,
+    channel: str,
+    uid: str,
+    *,
+    version: TokenVersion = TokenVersion.V007,
+    lifetime_seconds: int = MAX_LIFETIME_SECONDS,
+    now: datetime,
+) -> SecretStr | None:
+    """Mint a token with which one bot may join one channel and publish.
+
+    Args:
+        account: The project; without a certificate it takes no tokens.
+        channel: The channel's name.
+        uid: The bot's UID, 1 to 2^32-1 as a string.
+        version: The token's layout.
+        lifetime_seconds: 1 to 86400, from `now`.
+        now: The time of issue, aware.
+
+    Returns:
+        The token; None for a project without a certificate.
+
+    Raises:
+        MalformedCredentialError: App ID or certificate are not 32 hexadecimal digits.
+        ValueError: The lifetime is out of range, or the package made no token.
+    """
+    if account.app_certificate is None:
+        return None
+    certificate = account.app_certificate.get_secret_value()
+    for key, value in (("appId", account.app_id), ("appCertificate", certificate)):
+        if not _HEX_ID.fullmatch(value):
+            raise MalformedCredentialError(key)
+    if not 1 <= lifetime_seconds <= MAX_LIFETIME_SECONDS:
+        raise ValueError(f"a token's lifetime is 1 to {MAX_LIFETIME_SECONDS} s, not {lifetime_seconds}")
+    issued = int(now.astimezone(UTC).timestamp())
+    if version is TokenVersion.V006:
+        expiry = issued + lifetime_seconds
+        token = RtcTokenBuilder.buildTokenWithUid(account.app_id, certificate, channel, uid, Role_Publisher, expiry)
+    else:
+        # The package's RtcTokenBuilder2 does the same, but reads the clock by itself.
+        unbuilt = AccessToken(account.app_id, certificate, issue_ts=issued, expire=lifetime_seconds)
+        unbuilt.add_service(_publisher(channel, uid, lifetime_seconds))
+        token = unbuilt.build()
+    if not token:
+        raise ValueError(f"no {version} token could be made for App ID and certificate")
+    return SecretStr(token)
+
+
+def _publisher(channel: str, uid: str, lifetime_seconds: int) -> ServiceRtc:
+    """The privileges of a publisher: captions are a data stream."""
+    service = ServiceRtc(channel, uid)
+    for privilege in (
+        ServiceRtc.kPrivilegeJoinChannel,
+        ServiceRtc.kPrivilegePublishAudioStream,
+        ServiceRtc.kPrivilegePublishVideoStream,
+        ServiceRtc.kPrivilegePublishDataStream,
+    ):
+        service.add_privilege(privilege, lifetime_seconds)
+    return service
