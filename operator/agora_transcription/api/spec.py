@@ -30,10 +30,19 @@ __all__ = [
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}-[A-Z]{2}(-[a-z]+)?$", max_length=16)]
 """A language code, shape-checked only: Agora's list grows with each of its releases."""
 
-Uid = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$")]
+Uid = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$", max_length=10)]
 """A numeric user id of the channel, 1 to 4294967295, as a string."""
 
+Speakers = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^([1-9][0-9]{0,9}|all)$", max_length=10)], ...],
+    Field(min_length=1, max_length=32),
+]
+"""Numeric user ids of the channel, or `all` alone."""
+
 AgoraApi = Literal["V6", "V7"]
+
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""What Kubernetes allows in the name of a Secret (RFC 1123)."""
 
 
 class RestartPolicy(StrEnum):
@@ -89,7 +98,7 @@ class EncryptionMode(StrEnum):
 class SecretRef(Model):
     """A Secret of the task's own namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: Annotated[str, Field(pattern=_SUBDOMAIN, min_length=1, max_length=253)]
 
 
 class UidLanguages(Model):
@@ -124,7 +133,7 @@ class Storage(Model):
     ] = ()
     credentials_secret_ref: SecretRef
     """Keys: accessKey, secretKey."""
-    endpoint: Annotated[str, Field(pattern=r"^https?://", max_length=1024)] | None = None
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]\S*$", max_length=1024)] | None = None
 
 
 class Captions(Model):
@@ -155,12 +164,7 @@ class TaskSpec(Model):
 
     channel: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 !#$%&()+\-:;<=.>?@\[\]^_{|}~,]+$")]
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=4)]
-    subscribe_audio_uids: (
-        Annotated[
-            tuple[Annotated[str, Field(pattern=r"^([1-9][0-9]{0,9}|all)$")], ...], Field(min_length=1, max_length=32)
-        ]
-        | None
-    ) = None
+    subscribe_audio_uids: Speakers | None = None
     unsubscribe_audio_uids: Annotated[tuple[Uid, ...], Field(min_length=1, max_length=5)] | None = None
     uid_languages: Annotated[tuple[UidLanguages, ...], Field(max_length=5)] = ()
     translation: Translation | None = None

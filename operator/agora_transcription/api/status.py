@@ -14,7 +14,7 @@ from pydantic import Field, PlainSerializer
 
 from agora_transcription.api.base import Model
 from agora_transcription.api.conditions import Condition, ConditionType
-from agora_transcription.api.spec import AgoraApi, Translation, UidLanguages
+from agora_transcription.api.spec import AgoraApi, Language, Speakers, Translation, Uid, UidLanguages
 
 __all__ = ["HISTORY_LIMIT", "Applied", "EndReason", "Ended", "Phase", "Retiring", "TaskStatus", "Time", "format_time"]
 
@@ -31,6 +31,16 @@ def format_time(moment: datetime) -> str:
 
 
 Time = Annotated[datetime, PlainSerializer(format_time, return_type=str)]
+
+Generation = Annotated[int, Field(ge=0, le=9007199254740991)]
+"""A `metadata.generation`; up to 2^53-1, the largest that every JSON reader keeps exactly."""
+
+Count = Annotated[int, Field(ge=0, le=2147483647)]
+
+TaskId = Annotated[str, Field(min_length=1, max_length=256)]
+"""Agora's id of a task: about 30 characters today, with room for other shapes."""
+
+BuilderToken = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class Phase(StrEnum):
@@ -69,55 +79,57 @@ class EndReason(StrEnum):
 class Applied(Model):
     """The settings that can change in place, as Agora has them now."""
 
-    languages: tuple[str, ...]
-    subscribe_audio_uids: tuple[str, ...] | None = None
-    uid_languages: tuple[UidLanguages, ...] = ()
+    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=4)]
+    subscribe_audio_uids: Speakers | None = None
+    uid_languages: Annotated[tuple[UidLanguages, ...], Field(max_length=5)] = ()
     translation: Translation | None = None
 
 
 class Ended(Model):
     """An Agora task that has ended."""
 
-    task_id: str
+    task_id: Annotated[str, Field(max_length=256)]
+    """Empty where it was never learnt."""
     start_time: Time | None = None
     end_time: Time
     reason: EndReason
-    message: str = ""
+    message: Annotated[str, Field(max_length=256)] = ""
 
 
 class Retiring(Model):
     """The earlier of two Agora tasks while a rollover with overlap goes on."""
 
-    task_id: str
-    builder_token: str | None = None
+    task_id: TaskId
+    builder_token: BuilderToken | None = None
     start_time: Time | None = None
 
 
 class TaskStatus(Model):
     """What the operator writes; `docs/reference.md` describes each field."""
 
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
+    observed_generation: Annotated[int, Field(ge=-1, le=9007199254740991)] = -1
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
     phase: Phase | None = None
     agora_api: AgoraApi | None = None
-    task_id: str | None = None
-    instance_id: str | None = None
-    builder_token: str | None = None
-    sequence_id: int | None = None
-    agora_status: str | None = None
-    bot_uid: str | None = None
-    attempt: int | None = None
-    attempt_generation: int | None = None
+    task_id: TaskId | None = None
+    instance_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    builder_token: BuilderToken | None = None
+    sequence_id: Annotated[int, Field(ge=0, le=9007199254740991)] | None = None
+    agora_status: Annotated[str, Field(max_length=256)] | None = None
+    bot_uid: Uid | None = None
+    attempt: Count | None = None
+    attempt_generation: Generation | None = None
     attempt_time: Time | None = None
-    start_hash: str | None = None
+    start_hash: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     applied: Applied | None = None
     retiring: Retiring | None = None
+    stop_reason: EndReason | None = None
     first_start_time: Time | None = None
     start_time: Time | None = None
     last_update_time: Time | None = None
     expiry_time: Time | None = None
     completion_time: Time | None = None
-    restarts: int | None = None
+    restarts: Count | None = None
     history: Annotated[tuple[Ended, ...], Field(max_length=HISTORY_LIMIT)] = ()
 
     @property
