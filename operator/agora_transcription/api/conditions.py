@@ -92,6 +92,12 @@ class Reason(StrEnum):
     """Agora cannot be reached, or fails."""
     ADOPTION_UNDECIDED = "AdoptionUndecided"
     """A task of this object runs at Agora, and which one it is cannot be told yet."""
+    STOPPED = "Stopped"
+    """The object is deleted and its Agora task stopped; an event only."""
+    ORPHANED = "Orphaned"
+    """The object is deleted and its Agora task left to itself, as deletionPolicy asks; an event only."""
+    ABANDONED = "Abandoned"
+    """The object is deleted and its Agora task could not be stopped: it ends by itself; an event only."""
     PROGRESSING_WITH_RETRY = "ProgressingWithRetry"
     """Reconciling: what failed is tried again."""
 

@@ -1,0 +1,90 @@
+"""The newest known version of every watched object.
+
+An operator that writes status sees its own writes come back later, and older versions after newer ones. Acting on those
+would repeat what is done, so the server's answer to a write counts at once and older echoes are dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from agora_transcription.api import TranscriptionTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["TaskCache", "is_newer"]
+
+logger = logging.getLogger(__name__)
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether one resourceVersion came after the other.
+
+    Kubernetes documents those of one resource as comparable integers since 1.35 (KEP-5504) and has always made them so;
+    where they are not, any other version counts as newer.
+    """
+    if version.isdecimal() and than.isdecimal():
+        return int(version) > int(than)
+    return version != than
+
+
+class TaskCache:
+    """Objects by uid: a name can be given again, a uid cannot."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, TranscriptionTask] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __iter__(self) -> Iterator[TranscriptionTask]:
+        return iter(list(self._tasks.values()))
+
+    def get(self, uid: str) -> TranscriptionTask | None:
+        """The newest version; None for an object that is gone."""
+        return self._tasks.get(uid)
+
+    def offer(self, body: Mapping[str, Any]) -> bool:
+        """Keep an object if it is newer than what is known; answers whether it was."""
+        metadata = body["metadata"]
+        known = self._tasks.get(metadata["uid"])
+        if known is not None and not is_newer(metadata["resourceVersion"], known.metadata.resource_version):
+            return False
+        try:
+            self._tasks[metadata["uid"]] = TranscriptionTask.parse(body)
+        except ValidationError as error:
+            # Only an object that was stored under another CRD can be so; it stays as it is until somebody mends it.
+            fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+            logger.error(  # noqa: TRY400 - the traceback would print values
+                "%s/%s cannot be read: %s", metadata.get("namespace"), metadata.get("name"), fields
+            )
+            return False
+        return True
+
+    def drop(self, uid: str) -> TranscriptionTask | None:
+        """Forget an object that is gone."""
+        return self._tasks.pop(uid, None)
+
+    def known_task_ids(self, but: str) -> set[str]:
+        """The Agora tasks that belong, or belonged, to all objects but one."""
+        ids: set[str] = set()
+        for uid, task in self._tasks.items():
+            if uid == but:
+                ids.update(ended.task_id for ended in task.status.history)
+                continue
+            status = task.status
+            ids.update(ended.task_id for ended in status.history)
+            if status.task_id:
+                ids.add(status.task_id)
+            if status.retiring:
+                ids.add(status.retiring.task_id)
+        return ids
+
+    def by_phase(self) -> Counter[str]:
+        """How many objects are in which phase; those never written are `Pending`."""
+        return Counter(str(task.status.phase or "Pending") for task in self._tasks.values())

@@ -1,0 +1,182 @@
+"""Carrying out the steps that call Agora: one call, and what it changes in the memory and in the status.
+
+Each function makes its call and answers the status that the object should have now, or None where nothing is to be
+written. Errors that mean something for the step are handled here; the others rise to the reconciler.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from agora_transcription import agora
+from agora_transcription.controller import transitions
+from agora_transcription.controller.memory import now
+from agora_transcription.controller.steps import Acquire, Call, Look, Query, Start, Stop, UpdateTask
+from agora_transcription.controller.translate import Credentials, instance_name, start_request
+
+if TYPE_CHECKING:
+    from agora_transcription.api import TaskStatus, TranscriptionTask
+    from agora_transcription.controller.cache import TaskCache
+    from agora_transcription.controller.memory import Memory
+
+__all__ = ["Caller", "priority_of"]
+
+LOOK_BACK: Final = timedelta(seconds=60)
+"""How much older than its attempt a listed task may seem: the clocks of Agora and of the cluster differ."""
+
+SETTLE_TIME: Final = timedelta(minutes=2)
+"""How long a conflict may go on without any task in the list before the attempt counts as ended."""
+
+
+def priority_of(step: Call) -> agora.Priority:
+    """Who goes first at Agora: what is billed begins or ends, then what a user waits for, then a look."""
+    match step:
+        case UpdateTask():
+            return agora.Priority.UPDATE
+        case Query():
+            return agora.Priority.POLL
+        case _:
+            return agora.Priority.START_STOP
+
+
+class Caller:
+    """Makes the calls of steps."""
+
+    def __init__(self, client: agora.AgoraClient, cache: TaskCache, poll_interval: float) -> None:
+        """Prepare.
+
+        Args:
+            client: Agora.
+            cache: The other objects, whose tasks are not to be adopted.
+            poll_interval: Seconds between two looks at a running task.
+        """
+        self._client = client
+        self._cache = cache
+        self._interval = poll_interval
+
+    async def perform(
+        self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials
+    ) -> TaskStatus | None:
+        """Make the call of a step.
+
+        Returns:
+            The status that the object should have now; None if it stays.
+
+        Raises:
+            AgoraError: When the call failed in a way that is no outcome of its own.
+        """
+        api = self._client.dialect(step.dialect)
+        account = credentials.account
+        match step:
+            case Acquire():
+                return await self._acquire(task, memory, step, api, account)
+            case Start():
+                return await self._start(task, memory, step, api, credentials)
+            case Look():
+                return await self._look(task, memory, api, account)
+            case Query():
+                return await self._query(memory, step, api, account)
+            case UpdateTask():
+                return await self._update(task, memory, step, api, account)
+            case Stop():
+                return await self._stop(task, memory, step, api, account)
+
+    async def _acquire(
+        self, task: TranscriptionTask, memory: Memory, step: Acquire, api: agora.Agora, account: agora.Account
+    ) -> TaskStatus | None:
+        token = await api.acquire(account, instance_name(task.metadata.uid, step.attempt))
+        memory.unsent = True
+        return transitions.acquired(task, token.get_secret_value(), now()) if token else None
+
+    async def _start(
+        self, task: TranscriptionTask, memory: Memory, step: Start, api: agora.Agora, credentials: Credentials
+    ) -> TaskStatus | None:
+        request = start_request(
+            task.spec, credentials, uid=task.metadata.uid, attempt=step.attempt, dialect=step.dialect, now=now()
+        )
+        was_unsent, memory.unsent = memory.unsent, False
+        lasts = transitions.lifetime(step.dialect, certified=credentials.account.app_certificate is not None)
+        try:
+            observation = await api.start(credentials.account, request, transitions.builder_token_of(task.status))
+        except agora.Conflict as conflict:
+            if conflict.task_id is None:
+                memory.conflict_since = memory.conflict_since or now()
+                if step.dialect is agora.Dialect.V7:
+                    return None
+                raise
+            memory.poll_at = now()
+            return transitions.adopted(task, step.dialect, conflict.task_id, lasts, now())
+        except agora.TokenRefused:
+            memory.next_attempt(unsent=True)
+            return transitions.without_token(task)
+        except (agora.Refused, agora.NotSent, agora.NotSupported):
+            # A refusal starts nothing; what an earlier try may have started it leaves open.
+            memory.unsent = was_unsent
+            raise
+        memory.see(observation, self._interval)
+        return transitions.started(task, step.dialect, observation, lasts, now())
+
+    async def _look(
+        self, task: TranscriptionTask, memory: Memory, api: agora.Agora, account: agora.Account
+    ) -> TaskStatus | None:
+        """Find the task that a conflict did not name.
+
+        Rows of Agora's list carry no name: the task is known only if exactly one of its channel is nobody else's.
+        """
+        begun = task.status.attempt_time or task.metadata.creation_timestamp
+        rows = await api.list_live(account, task.spec.channel, begun - LOOK_BACK)
+        others = self._cache.known_task_ids(but=task.metadata.uid)
+        found = sorted({row.task_id for row in rows} - others)
+        if len(found) == 1:
+            memory.conflict_since = None
+            memory.poll_at = now()
+            lasts = transitions.lifetime(api.dialect, certified=account.app_certificate is not None)
+            return transitions.adopted(task, api.dialect, found[0], lasts, now())
+        since = memory.conflict_since or now()
+        if not found and now() - since > SETTLE_TIME:
+            # The name is taken and nothing runs under it: the attempt has been and gone.
+            memory.next_attempt(unsent=True)
+            return transitions.skipped(task)
+        count = f"{len(found)} tasks of channel {task.spec.channel} are nobody's"
+        raise agora.Conflict("list", code=200, text=count if found else "none of the channel's tasks is listed yet")
+
+    async def _query(self, memory: Memory, step: Query, api: agora.Agora, account: agora.Account) -> TaskStatus | None:
+        try:
+            observation = await api.query(account, step.handle)
+        except agora.Gone:
+            memory.gone = True
+            return None
+        memory.see(observation, self._interval)
+        return None
+
+    async def _update(
+        self, task: TranscriptionTask, memory: Memory, step: UpdateTask, api: agora.Agora, account: agora.Account
+    ) -> TaskStatus | None:
+        memory.reserved = None
+        try:
+            observation = await api.update(account, step.handle, step.update)
+        except agora.Gone:
+            memory.poll_at = now()
+            raise
+        finally:
+            memory.last_sent = now()
+        return transitions.updated(task, observation, now())
+
+    async def _stop(
+        self, task: TranscriptionTask, memory: Memory, step: Stop, api: agora.Agora, account: agora.Account
+    ) -> TaskStatus | None:
+        gone = False
+        try:
+            await api.stop(account, step.handle)
+        except agora.Gone:
+            gone = True
+        if step.retiring:
+            return transitions.retired_earlier(task, now())
+        if gone or task.deleting:
+            memory.gone = True
+            return None
+        memory.observation = None
+        memory.looks = 0
+        memory.look_soon(self._interval)
+        return transitions.stop_accepted(task, step.reason, now())

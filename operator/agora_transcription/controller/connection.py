@@ -1,0 +1,55 @@
+"""How the operator finds and enters its cluster: once for kopf's watch and once for the client, from the same place.
+
+The order is that of the official clients: `--kubeconfig`, KUBECONFIG, the Pod's service account, `~/.kube/config`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import kopf
+from kubernetes.aio import client, config
+
+__all__ = ["connect", "login"]
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+POOL: Final = 100
+"""Connections to the API server at the same time."""
+
+
+async def connect(kubeconfig: str | None) -> client.ApiClient:
+    """Make a client.
+
+    Raises:
+        kubernetes.config.ConfigException: When there is no usable configuration; the message says what is missing.
+    """
+    return client.ApiClient(await _configuration(kubeconfig))
+
+
+async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
+    """Read the configuration for kopf, which asks again when the API server no longer takes the token."""
+    found = await _configuration(kubeconfig)
+    token = found.api_key.get("BearerToken")
+    return kopf.ConnectionInfo(
+        server=found.host,
+        ca_path=found.ssl_ca_cert,
+        insecure=not found.verify_ssl,
+        certificate_path=found.cert_file,
+        private_key_path=found.key_file,
+        scheme="Bearer" if token else None,
+        token=token.removeprefix("Bearer ") if token else None,
+    )
+
+
+async def _configuration(kubeconfig: str | None) -> Any:  # noqa: ANN401 - the client's class is untyped
+    found = client.Configuration()
+    if kubeconfig is None and "KUBECONFIG" not in os.environ and SERVICE_ACCOUNT.exists():
+        config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
+    else:
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=kubeconfig, client_configuration=found
+        )
+    found.connection_pool_maxsize = POOL
+    return found

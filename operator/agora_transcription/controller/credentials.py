@@ -1,0 +1,227 @@
+"""The Secrets of tasks: read on demand, kept for a while, and looked at again soon while they are of no use.
+
+The operator may `get` a Secret that a task names, and neither list nor watch them: it sees no Secret that it has no use
+for. So that a mended one is noticed within seconds all the same, those that stand in a task's way are read again every
+`RECHECK_SECONDS`, once for all tasks that wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+
+from agora_transcription import agora
+from agora_transcription.api import Reason, TaskSpec, TranscriptionTask
+from agora_transcription.controller.steps import Problem
+from agora_transcription.controller.store import NotFound, Secret, Store, StoreError
+from agora_transcription.controller.translate import ENCRYPTION_MODES, Credentials, StorageKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["CredentialStore", "account_of", "credentials_of"]
+
+FRESH_SECONDS: Final = 30.0
+"""How long a Secret that was read is taken for current."""
+
+RECHECK_SECONDS: Final = 2.0
+"""How often a Secret that stands in a task's way is read again."""
+
+HEX32: Final = re.compile(r"[0-9a-fA-F]{32}")
+SALTED_MODES: Final = {"AES_128_GCM2", "AES_256_GCM2"}
+
+Name = tuple[str, str]
+"""Namespace and name."""
+
+logger = logging.getLogger(__name__)
+
+
+class SecretInvalid(ValueError):
+    """A Secret's content cannot be used; the message names the key, and never a value."""
+
+
+def account_of(secret: Mapping[str, str]) -> agora.Account:
+    """Read an account from a Secret's keys appId, customerId, customerSecret and, if there, appCertificate.
+
+    Raises:
+        SecretInvalid: When a key is missing, or its value cannot be right.
+    """
+    app_id = _value(secret, "appId")
+    if not HEX32.fullmatch(app_id):
+        raise SecretInvalid("key appId must be the 32 hexadecimal digits of the project's App ID")
+    certificate = secret.get("appCertificate", "").strip()
+    if certificate and not HEX32.fullmatch(certificate):
+        raise SecretInvalid("key appCertificate must be the project's 32 hexadecimal digits, or be left out")
+    return agora.Account(
+        app_id,
+        _value(secret, "customerId"),
+        SecretStr(_value(secret, "customerSecret")),
+        SecretStr(certificate) if certificate else None,
+    )
+
+
+def credentials_of(spec: TaskSpec, secrets: Mapping[str, Mapping[str, str]]) -> Credentials:
+    """Read what a spec needs from its Secrets.
+
+    Args:
+        spec: Names the Secrets.
+        secrets: Their contents, by name.
+
+    Raises:
+        SecretInvalid: As `account_of`; the message begins with the Secret's name.
+    """
+    name = spec.credentials_secret_ref.name
+    try:
+        account = account_of(secrets[name])
+        storage = None
+        if spec.captions.storage is not None:
+            name = spec.captions.storage.credentials_secret_ref.name
+            keys = secrets[name]
+            storage = StorageKeys(SecretStr(_value(keys, "accessKey")), SecretStr(_value(keys, "secretKey")))
+        encryption = None
+        if spec.encryption is not None:
+            name = spec.encryption.secret_ref.name
+            salt = _value(secrets[name], "salt") if spec.encryption.mode in SALTED_MODES else None
+            encryption = agora.Encryption(
+                ENCRYPTION_MODES[spec.encryption.mode],
+                SecretStr(_value(secrets[name], "secret")),
+                SecretStr(salt) if salt else None,
+            )
+    except SecretInvalid as error:
+        raise SecretInvalid(f"{name}: {error}") from None
+    return Credentials(account, storage, encryption)
+
+
+def secret_names(spec: TaskSpec) -> tuple[str, ...]:
+    """The Secrets that a spec names, each once."""
+    names = [spec.credentials_secret_ref.name]
+    if spec.captions.storage is not None:
+        names.append(spec.captions.storage.credentials_secret_ref.name)
+    if spec.encryption is not None:
+        names.append(spec.encryption.secret_ref.name)
+    return tuple(dict.fromkeys(names))
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A Secret as it was last read, and who waits for it to change."""
+
+    version: str | None = None
+    data: Mapping[str, str] | None = None
+    read_at: float = float("-inf")
+    waiting: set[str] = field(default_factory=set)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class CredentialStore:
+    """Reads and keeps the Secrets of tasks."""
+
+    def __init__(
+        self, store: Store, wake: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Prepare an empty one.
+
+        Args:
+            store: Where Secrets are read.
+            wake: Called with a waiting task's uid when a Secret it names has changed.
+            clock: Seconds, steadily rising.
+        """
+        self._store = store
+        self._wake = wake
+        self._clock = clock
+        self._entries: dict[Name, _Entry] = {}
+        self._last_good: dict[str, Credentials] = {}
+
+    async def resolve(self, task: TranscriptionTask) -> tuple[Credentials | None, Problem | None]:
+        """Read a task's credentials.
+
+        Returns:
+            The credentials and None; or the last ones of this task that were good (None if there never were any), and
+            why there are no current ones.
+
+        Raises:
+            StoreError: When the API server does not answer; a Secret that is not there is an answer.
+        """
+        namespace = task.metadata.namespace
+        contents: dict[str, Mapping[str, str]] = {}
+        for name in secret_names(task.spec):
+            data = (await self._entry((namespace, name))).data
+            if data is None:
+                message = f"Secret {namespace}/{name} does not exist: create it, or change the spec to name another"
+                return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_NOT_FOUND, message)
+            contents[name] = data
+        try:
+            credentials = credentials_of(task.spec, contents)
+        except SecretInvalid as error:
+            message = f"Secret {namespace}/{error}"
+            return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_INVALID, message)
+        self._last_good[task.metadata.uid] = credentials
+        return credentials, None
+
+    def wait_for_change(self, task: TranscriptionTask) -> None:
+        """Have a task woken once one of its Secrets changes."""
+        for name in secret_names(task.spec):
+            self._entries.setdefault((task.metadata.namespace, name), _Entry()).waiting.add(task.metadata.uid)
+
+    def settle(self, task: TranscriptionTask) -> None:
+        """A task waits for no Secret any more."""
+        for name in secret_names(task.spec):
+            if entry := self._entries.get((task.metadata.namespace, name)):
+                entry.waiting.discard(task.metadata.uid)
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept for a task that is gone."""
+        self._last_good.pop(uid, None)
+        for entry in self._entries.values():
+            entry.waiting.discard(uid)
+
+    async def run(self) -> None:
+        """Read the awaited Secrets again and again and wake whoever waits, until cancelled."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            for name, entry in list(self._entries.items()):
+                if entry.waiting:
+                    await self._recheck(name, entry)
+                elif self._clock() - entry.read_at > 2 * FRESH_SECONDS:
+                    del self._entries[name]
+
+    async def _recheck(self, name: Name, entry: _Entry) -> None:
+        before = entry.version
+        try:
+            async with entry.reading:
+                await self._read(name, entry)
+        except StoreError as error:
+            logger.warning("Secret %s/%s cannot be read again: %s", *name, error)
+            return
+        if entry.version != before:
+            waiting, entry.waiting = entry.waiting, set()
+            for uid in waiting:
+                self._wake(uid)
+
+    async def _entry(self, name: Name) -> _Entry:
+        entry = self._entries.setdefault(name, _Entry())
+        async with entry.reading:
+            if self._clock() - entry.read_at > FRESH_SECONDS:
+                await self._read(name, entry)
+        return entry
+
+    async def _read(self, name: Name, entry: _Entry) -> None:
+        try:
+            secret: Secret | None = await self._store.secret(*name)
+        except NotFound:
+            secret = None
+        entry.version, entry.data = (None, None) if secret is None else (secret.version, secret.data)
+        entry.read_at = self._clock()
+
+
+def _value(secret: Mapping[str, str], key: str) -> str:
+    value = secret.get(key, "").strip()
+    if not value:
+        raise SecretInvalid(f"key {key} is missing or empty")
+    return value

@@ -1,0 +1,88 @@
+"""kopf as the informer: it watches, re-lists and logs in; everything else happens behind the queue.
+
+Only `on.event` is used: kopf's change handlers and daemons keep their state in annotations, cost several writes per
+object, and run at least once where this operator needs exactly once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import kopf
+
+from agora_transcription.api import GROUP, PLURAL, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agora_transcription.controller.cache import TaskCache
+    from agora_transcription.controller.queue import WorkQueue
+    from agora_transcription.controller.reconciler import Reconciler
+
+__all__ = ["Login", "make_registry", "make_settings"]
+
+Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
+
+WATCH_INACTIVITY_SECONDS = 70.0
+"""A watch without even a bookmark for so long is taken for dead, and begun again."""
+
+WORKER_IDLE_SECONDS = 0.1
+"""kopf keeps a worker per object for so long after its last event: its default of 5 s triples the memory at 5,000."""
+
+
+def make_registry(
+    cache: TaskCache, queue: WorkQueue[str], reconciler: Reconciler, login: Login
+) -> kopf.OperatorRegistry:
+    """Register the two things that kopf does here: it logs in, and it hands on events."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's calling convention
+        return await login()
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def changed(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's calling convention
+        body = event["object"]
+        uid = body["metadata"]["uid"]
+        if event["type"] == "DELETED":
+            reconciler.gone(uid)
+            return
+        is_new = event["type"] == "ADDED" and cache.get(uid) is None
+        if cache.offer(body):
+            if is_new:
+                reconciler.created(uid)
+            queue.add(uid)
+
+    return registry
+
+
+def make_settings() -> kopf.OperatorSettings:
+    """Make kopf's settings; each with its reason here or above."""
+    settings = kopf.OperatorSettings()
+    settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
+    settings.queueing.worker_limit = None  # a limit is a limit on throughput: idle workers count
+    settings.watching.inactivity_timeout = WATCH_INACTIVITY_SECONDS
+    settings.watching.chunk_size = 500
+    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 30
+    settings.scanning.disabled = True  # the kinds are known: no watch on CRDs and namespaces, and no rights for it
+    settings.posting.enabled = False  # events are posted through the store
+    settings.peering.standalone = True
+    settings.persistence.diffbase_storage = _NoDiffBase()  # it deep-copies every body for handlers that are not there
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # INFO has a line for every event
+    return settings
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps no copy of the spec: nothing here reacts to differences."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing to store."""

@@ -1,0 +1,124 @@
+"""What one process remembers of one task beyond the object. None of it is needed to be right, all of it saves calls."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from agora_transcription.agora import Observation, State
+from agora_transcription.controller.steps import Known, Trouble
+
+if TYPE_CHECKING:
+    from agora_transcription.api import TaskStatus, TranscriptionTask
+    from agora_transcription.controller.steps import Problem
+    from agora_transcription.controller.translate import Credentials
+
+__all__ = ["Memory", "now"]
+
+FIRST_LOOK: Final = 0.25
+"""Seconds until a task that is starting or stopping is looked at again; grows by half with each look."""
+
+LONGEST_LOOK: Final = 5.0
+
+Circumstances = tuple[int, bool, str]
+"""Generation, being deleted, and a digest of the credentials: what has to change for a refusal to be tried again."""
+
+
+def now() -> datetime:
+    """The time as the status can hold it: in UTC, with milliseconds."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+@dataclass(slots=True)
+class Memory:
+    """See `Known`, which is what a decision sees of it.
+
+    Attributes:
+        poll_at: When Agora is asked next.
+        last_sent: When an update may last have been sent.
+        unsent: No start of the current attempt has been sent, by any process.
+        observation: Agora's last answer about the current task.
+        gone: Agora does not know the current task.
+        reserved: The sequenceId that is written and not used yet.
+        conflict_since: Since when starts conflict with a task that is not named.
+        trouble: What failed, by operation.
+        failures: How often in a row, by operation.
+        looks: How often in a row the task was starting or stopping.
+        unrecorded: What Agora did and no status says yet, with the task as it was then.
+        circumstances: Those in which the troubles came up.
+    """
+
+    poll_at: datetime
+    last_sent: datetime
+    unsent: bool = False
+    observation: Observation | None = None
+    gone: bool = False
+    reserved: int | None = None
+    conflict_since: datetime | None = None
+    trouble: dict[str, Trouble] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    looks: int = 0
+    unrecorded: tuple[TranscriptionTask, TaskStatus] | None = None
+    circumstances: Circumstances | None = None
+
+    def known(self, credentials: Credentials | None, problem: Problem | None) -> Known:
+        """Make what a decision is told."""
+        return Known(
+            last_sent=self.last_sent,
+            poll_at=self.poll_at,
+            trouble=dict(self.trouble),
+            credentials=credentials,
+            problem=problem,
+            unsent=self.unsent,
+            observation=self.observation,
+            gone=self.gone,
+            reserved=self.reserved,
+            conflict_since=self.conflict_since,
+        )
+
+    def notice(self, task: TranscriptionTask, credentials: Credentials | None) -> None:
+        """Forget the troubles of other circumstances: what was refused then may be accepted now."""
+        fingerprint = credentials.account.fingerprint if credentials else ""
+        circumstances = (task.metadata.generation, task.deleting, fingerprint)
+        if circumstances == self.circumstances:
+            return
+        if self.circumstances is not None and self.trouble:
+            self.trouble.clear()
+            self.failures.clear()
+            self.poll_at = min(self.poll_at, now())
+        self.circumstances = circumstances
+
+    def succeeded(self, operation: str) -> None:
+        """An operation went well."""
+        self.failures.pop(operation, None)
+        self.trouble.pop(operation, None)
+
+    def see(self, observation: Observation, interval: float) -> None:
+        """Keep Agora's answer, and plan the next look: soon while something is going on, else after the interval."""
+        self.observation = observation
+        if observation.state in {State.STARTING, State.STOPPING}:
+            self.look_soon(interval)
+            return
+        self.looks = 0
+        # Spread, so that tasks that began together are not polled together for ever.
+        self.poll_at = now() + timedelta(seconds=interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+
+    def look_soon(self, interval: float) -> None:
+        """Look again in a moment, and a little later each time."""
+        pause = min(FIRST_LOOK * 1.5 ** min(self.looks, 20), LONGEST_LOOK, interval)
+        self.looks += 1
+        self.poll_at = now() + timedelta(seconds=pause)
+
+    def next_attempt(self, *, unsent: bool) -> None:
+        """Forget the task that has ended."""
+        self.observation = None
+        self.gone = False
+        self.reserved = None
+        self.conflict_since = None
+        self.looks = 0
+        self.unsent = unsent
+        self.trouble.clear()
+        self.failures.clear()

@@ -1,0 +1,146 @@
+"""Puts the parts of the operator together, runs them, and takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import kopf
+
+from agora_transcription import __version__, agora
+from agora_transcription.controller.cache import TaskCache
+from agora_transcription.controller.calls import Caller
+from agora_transcription.controller.connection import connect, login
+from agora_transcription.controller.credentials import CredentialStore
+from agora_transcription.controller.events import EventPoster
+from agora_transcription.controller.handlers import make_registry, make_settings
+from agora_transcription.controller.queue import WorkQueue
+from agora_transcription.controller.reconciler import Reconciler, Services
+from agora_transcription.controller.resync import Resync
+from agora_transcription.controller.store import KubernetesStore
+from agora_transcription.telemetry.health import HealthServer
+from agora_transcription.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from kubernetes.aio import client
+
+    from agora_transcription.settings import OperatorSettings
+
+__all__ = ["run"]
+
+STUCK_AFTER: Final = 180.0
+"""Seconds after which a key that is worked on, and does not wait for Agora's budget, means that the queue is stuck."""
+
+SHUTDOWN_GRACE: Final = 20.0
+"""Seconds that calls and writes have to end in, below the 30 that Kubernetes gives a Pod."""
+
+logger = logging.getLogger(__name__)
+
+
+async def run(settings: OperatorSettings) -> None:
+    """Run the operator until it is told to stop.
+
+    Raises:
+        kubernetes.config.ConfigException: When there is no cluster to be found.
+    """
+    async with AsyncExitStack() as stack:
+        api = await connect(settings.kubeconfig)
+        stack.push_async_callback(api.close)
+        metrics = Metrics()
+        agora_client = await stack.enter_async_context(
+            agora.AgoraClient(settings.agora_url, observe=metrics.observe_request)
+        )
+        await _Operator(settings, api, agora_client, metrics).run(stack)
+
+
+class _Operator:
+    """The parts, wired."""
+
+    def __init__(
+        self, settings: OperatorSettings, api: client.ApiClient, agora_client: agora.AgoraClient, metrics: Metrics
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.ready = asyncio.Event()
+        self.cache = TaskCache()
+        store = KubernetesStore(api, settings.namespace)
+        self.credentials = CredentialStore(store, self._wake)
+        self.events = EventPoster(store)
+        rate = settings.requests_per_second
+        services = Services(
+            store=store,
+            cache=self.cache,
+            credentials=self.credentials,
+            budgets=agora.Budgets(rate, max(1, int(rate)), observe_wait=metrics.budget_seconds.observe),
+            caller=Caller(agora_client, self.cache, settings.poll_interval),
+            events=self.events,
+            metrics=metrics,
+        )
+        self.reconciler = Reconciler(
+            services,
+            default=agora.Dialect(settings.agora_api.upper()),
+            workers=settings.workers,
+            poll_interval=settings.poll_interval,
+        )
+        self.queue: WorkQueue[str] = WorkQueue(self.reconciler.reconcile)
+        self.reconciler.attach(self.queue)
+        self.resync = Resync(store, self.cache, self.queue, self.reconciler, metrics)
+        metrics.watch_state(self.cache.by_phase, lambda: self.queue.depth, self.queue.oldest)
+
+    def _wake(self, uid: str) -> None:
+        self.queue.add(uid)
+
+    async def run(self, stack: AsyncExitStack) -> None:
+        await self._serve(stack)
+        registry = make_registry(self.cache, self.queue, self.reconciler, lambda: login(self.settings.kubeconfig))
+        began = time.monotonic()
+
+        @kopf.on.cleanup(registry=registry)
+        async def drain(**_: object) -> None:
+            self.ready.clear()
+            await self.queue.close(SHUTDOWN_GRACE)
+            await self.events.drain()
+
+        where = ", ".join(self.settings.namespace) or "all namespaces"
+        logger.info("agora-transcription %s watches %s, Agora is %s", __version__, where, self.settings.agora_url)
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(part.run(), name=type(part).__name__)
+                for part in (self.queue, self.credentials, self.events, self.resync)
+            ]
+            try:
+                await kopf.operator(
+                    registry=registry,
+                    settings=make_settings(),
+                    standalone=True,
+                    clusterwide=not self.settings.namespace,
+                    namespaces=self.settings.namespace,
+                    ready_flag=self.ready,
+                )
+            finally:
+                for task in background:
+                    task.cancel()
+        logger.info("Stopped after %d s", time.monotonic() - began)
+
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        if self.settings.metrics_address:
+            stack.callback(self.metrics.serve(*_host_and_port(self.settings.metrics_address)))
+        if self.settings.health_address:
+            server = HealthServer(
+                healthz={"queue": self._check_queue, "watch": self.resync.check},
+                readyz={"watching": lambda: None if self.ready.is_set() else "the watch has not begun"},
+            )
+            await server.start(*_host_and_port(self.settings.health_address))
+            stack.push_async_callback(server.stop)
+
+    def _check_queue(self) -> str | None:
+        stuck = self.queue.stuck()
+        return None if stuck < STUCK_AFTER else f"a key is being worked on for {stuck:.0f} s"
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,416 @@
+"""What to do next for one TranscriptionTask.
+
+`decide` is a pure function of the object, of what is known beyond it, and of the time. It follows from the spec, the
+status and what Agora says, never from which event came: asked again after a crash it goes on where the crash was.
+
+The order of a task's life, and what makes each step safe to repeat:
+
+    finalizer      in a server's answer before the first call
+    start          under a name (V7) or builderToken (V6) that the status gives: repeated, it conflicts, never doubles
+    update         under a sequenceId that stands in the status before it is sent
+    stop           "not found" is as good as "stopped"
+    next attempt   only once Agora has said that the earlier task is gone
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+
+from agora_transcription.agora import Dialect, Handle, State, Update, state_of
+from agora_transcription.api import (
+    DeletionPolicy,
+    EndReason,
+    Reason,
+    RestartPolicy,
+    Rollover,
+    TaskStatus,
+    TranscriptionTask,
+    failed,
+    progressing,
+    ready,
+    retrying,
+    stalled,
+)
+from agora_transcription.controller import transitions
+from agora_transcription.controller.steps import (
+    Acquire,
+    AddFinalizer,
+    Call,
+    DeleteObject,
+    Idle,
+    Known,
+    Look,
+    Nothing,
+    Query,
+    RemoveFinalizer,
+    Start,
+    Step,
+    Stop,
+    UpdateTask,
+    Write,
+)
+from agora_transcription.controller.translate import (
+    changed_fields,
+    instance_name,
+    live_settings,
+    settings_of,
+    start_hash,
+    unsupported,
+)
+
+if TYPE_CHECKING:
+    from agora_transcription.api.conditions import Verdict
+
+__all__ = ["ABANDON_AFTER", "ROLLOVER_MARGIN", "UPDATE_SPACING", "decide", "dialect_of"]
+
+UPDATE_SPACING: Final = timedelta(seconds=5)
+"""Agora refuses an update sooner after the start or after the last update (guide "Update service")."""
+
+ROLLOVER_MARGIN: Final = timedelta(minutes=10)
+"""A task is renewed this long before it would expire, so that a slow or failing start still comes in time."""
+
+ABANDON_AFTER: Final = timedelta(minutes=10)
+"""A deleted object whose task cannot be stopped waits so long for better credentials, then lets its namespace go."""
+
+RESTART_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0, 0, 10, 20, 40, 80))
+"""The pause before the next task, by how many in a row ended early: the history remembers five."""
+
+EARLY_END: Final = timedelta(minutes=10)
+"""A task that ended by itself sooner than this counts towards the pause before the next."""
+
+DELIBERATE: Final = {
+    EndReason.SPEC_CHANGED,
+    EndReason.SUSPENDED,
+    EndReason.ROLLED_OVER,
+    EndReason.DEADLINE_EXCEEDED,
+}
+"""Ends that the operator itself brought about."""
+
+
+def dialect_of(task: TranscriptionTask, default: Dialect) -> Dialect:
+    """The API of a task: the spec's, else the one it was first started with, else the operator's default."""
+    return Dialect(task.spec.agora_api or task.status.agora_api or default)
+
+
+def decide(task: TranscriptionTask, known: Known, default: Dialect, now: datetime) -> Step:
+    """Name the one next step.
+
+    Args:
+        task: The object, as new as it is known.
+        known: What this process knows beyond it.
+        default: The API for objects that name none.
+        now: The time, with its time zone.
+    """
+    if not task.guarded:
+        return Nothing() if task.deleting else AddFinalizer()
+    if task.deleting and task.spec.deletion_policy is DeletionPolicy.ORPHAN:
+        return RemoveFinalizer()
+    return _Decision(task, known, dialect_of(task, default), now).step()
+
+
+class _Decision:
+    """The parts of one decision, which share its arguments; nothing in here changes."""
+
+    def __init__(self, task: TranscriptionTask, known: Known, dialect: Dialect, now: datetime) -> None:
+        self.task = task
+        self.spec = task.spec
+        self.status = task.status
+        self.known = known
+        self.dialect = dialect
+        self.now = now
+
+    def step(self) -> Step:
+        over = self._wanted_no_more()
+        if over is None:
+            return self._keep_running()
+        return self._wind_down(*over)
+
+    # What should be ------------------------------------------------------------------------------------------------
+
+    def _wanted_no_more(self) -> tuple[EndReason, Verdict] | None:
+        """Why no task should run, and how that reads once none does; None if one should."""
+        if self.task.deleting or self.spec.suspend:
+            return EndReason.SUSPENDED, ready(Reason.SUSPENDED, "No Agora task runs: spec.suspend is true")
+        deadline = self._deadline()
+        if deadline is not None and self.now >= deadline:
+            message = f"The task was active for activeDeadlineSeconds ({self.spec.active_deadline_seconds} s)"
+            return EndReason.DEADLINE_EXCEEDED, failed(Reason.DEADLINE_EXCEEDED, message)
+        if self.status.completion_time is not None and not self.status.task_id and self.status.history:
+            last = self.status.history[-1].reason
+            if not self._another_follows(last):
+                return last, self._final(last)
+        return None
+
+    def _deadline(self) -> datetime | None:
+        if self.spec.active_deadline_seconds is None or self.status.first_start_time is None:
+            return None
+        return self.status.first_start_time + timedelta(seconds=self.spec.active_deadline_seconds)
+
+    def _another_follows(self, reason: EndReason) -> bool:
+        """Whether `restartPolicy` asks for another task after one that ended so."""
+        if reason in {EndReason.SPEC_CHANGED, EndReason.SUSPENDED, EndReason.ROLLED_OVER}:
+            return True
+        if reason is EndReason.DEADLINE_EXCEEDED:
+            # The deadline was raised or removed: it is not exceeded any more.
+            return True
+        match self.spec.restart_policy:
+            case RestartPolicy.ALWAYS:
+                return True
+            case RestartPolicy.ON_FAILURE:
+                return reason is not EndReason.IDLE
+            case RestartPolicy.NEVER:
+                return False
+
+    def _final(self, reason: EndReason) -> Verdict:
+        """How an end reads that no other task follows."""
+        policy = f"spec.restartPolicy is {self.spec.restart_policy}; to run it again set spec.suspend to true and back"
+        if reason is EndReason.IDLE:
+            return ready(Reason.COMPLETED, f"The channel was idle for {self.spec.idle_timeout_seconds} s; {policy}")
+        if reason is EndReason.EXPIRED:
+            return ready(Reason.COMPLETED, f"The Agora task reached the end of its lifetime; {policy}")
+        message = self.status.history[-1].message if self.status.history else ""
+        return failed(
+            Reason.TASK_FAILED, f"The Agora task ended ({': '.join(filter(None, (reason, message)))}); {policy}"
+        )
+
+    # Winding down --------------------------------------------------------------------------------------------------
+
+    def _wind_down(self, reason: EndReason, settled: Verdict) -> Step:
+        if self.status.retiring:
+            return self._call(self._stop_retiring())
+        if self.status.task_id:
+            return self._stop(reason, another=None, over=settled)
+        if self._start_may_be_out():
+            # Repeating the start tells whether there is a task to stop; if there was none, there is one for a moment.
+            return self._begin()
+        if self.task.deleting:
+            return RemoveFinalizer()
+        if self.spec.suspend:
+            # Resumed, it is a new run: neither its deadline nor an earlier completion counts any more.
+            fresh = self.status.model_copy(update={"completion_time": None, "first_start_time": None})
+            return self._settle(settled, status=fresh)
+        return self._settle(settled, self._time_to_live())
+
+    def _time_to_live(self) -> datetime | None:
+        if self.status.completion_time is None or self.spec.ttl_seconds_after_finished is None or self.spec.suspend:
+            return None
+        return self.status.completion_time + timedelta(seconds=self.spec.ttl_seconds_after_finished)
+
+    def _stop(self, reason: EndReason, *, another: Verdict | None, over: Verdict) -> Step:
+        """Bring the current task to its end, and see that it is there."""
+        if self._ended():
+            if self.task.deleting:
+                return RemoveFinalizer()
+            return self._retire(reason, another=another, over=over)
+        stopping = self.status.stop_reason is not None
+        state = self.known.observation.state if self.known.observation else None
+        # A task that runs on after it was to be stopped is stopped again; one that Agora is ending is waited for.
+        if stopping and not self.task.deleting and state in {None, State.STOPPING}:
+            return self._query()
+        return self._call(Stop(self.dialect, self._handle(), self.status.stop_reason or reason))
+
+    def _stop_retiring(self) -> Stop:
+        earlier = self.status.retiring
+        token = earlier.builder_token if earlier else None
+        handle = Handle(earlier.task_id if earlier else "", SecretStr(token) if token else None)
+        return Stop(self.dialect, handle, EndReason.ROLLED_OVER, retiring=True)
+
+    def _retire(self, reason: EndReason, *, another: Verdict | None, over: Verdict) -> Write:
+        message = self.known.observation.message if self.known.observation else ""
+        return Write(transitions.retired(self.task, reason, message, self.now, another=another, over=over))
+
+    # Keeping one running -------------------------------------------------------------------------------------------
+
+    def _keep_running(self) -> Step:
+        if not self.status.task_id:
+            return self._begin_when_due()
+        if self._ended():
+            return self._ended_by_itself()
+        if self.status.stop_reason is not None or self.status.start_hash != start_hash(self.spec):
+            starting = progressing(Reason.STARTING, "Starting the Agora task")
+            return self._stop(self.status.stop_reason or EndReason.SPEC_CHANGED, another=starting, over=starting)
+        if self._rollover_due() <= self.now and not self.status.retiring:
+            if self.spec.rollover is Rollover.OVERLAP:
+                return Write(transitions.overlapping(self.task, self.now))
+            starting = progressing(Reason.STARTING, "Starting the next Agora task")
+            return self._stop(EndReason.ROLLED_OVER, another=starting, over=starting)
+        if self.status.retiring and self._state() is State.ACTIVE:
+            return self._call(self._stop_retiring())
+        if self.known.poll_at <= self.now:
+            return self._query()
+        return self._update_or_rest()
+
+    def _ended_by_itself(self) -> Write:
+        reason = self._end_reason()
+        another: Verdict | None = None
+        if reason in DELIBERATE:
+            another = progressing(Reason.STARTING, "Starting the Agora task")
+        elif self._another_follows(reason):
+            another = retrying(Reason.TASK_ENDED, f"The Agora task ended ({reason}); starting another")
+        return self._retire(reason, another=another, over=self._final(reason))
+
+    def _end_reason(self) -> EndReason:
+        """Why the task ended. A stop of the operator's own may have been cut off before the status could say so."""
+        if self.status.stop_reason is None:
+            if self.status.start_hash != start_hash(self.spec):
+                return EndReason.SPEC_CHANGED
+            if self.status.expiry_time and self._rollover_due() <= self.now < self.status.expiry_time:
+                return EndReason.ROLLED_OVER
+        observation = None if self.known.gone else self.known.observation
+        return transitions.end_reason(self.task, observation, self.now)
+
+    def _rollover_due(self) -> datetime:
+        expiry = self.status.expiry_time
+        return expiry - ROLLOVER_MARGIN if expiry else datetime.max.replace(tzinfo=self.now.tzinfo)
+
+    def _update_or_rest(self) -> Step:
+        """Change what can be changed in place, no sooner than Agora allows; nothing else is left to do."""
+        applied, wanted = self.status.applied, settings_of(self.spec)
+        fields = changed_fields(applied, wanted) if applied else frozenset()
+        trouble = self.known.trouble.get("update")
+        if not fields or (trouble is not None and trouble.until > self.now):
+            return self._settle(self._running_verdict())
+        if self._state() is not State.ACTIVE:
+            return self._settle(transitions.state_verdict(self.task, self._state(), self.status.agora_status or ""))
+        due = max(self.status.last_update_time or self.known.last_sent, self.known.last_sent) + UPDATE_SPACING
+        if due > self.now:
+            return Idle(min(due, self.known.poll_at))
+        if self.known.problem:
+            return self._settle(self._running_verdict())
+        sequence = self.status.sequence_id
+        if sequence is None or self.known.reserved != sequence:
+            return Write(transitions.reserved(self.task, self.now))
+        update = Update(sequence, fields, live_settings(wanted, applied))
+        return self._call(UpdateTask(self.dialect, self._handle(), update))
+
+    def _running_verdict(self) -> Verdict:
+        if problem := self.known.problem:
+            running = f"{problem.message}; the Agora task {self.status.task_id} keeps running and cannot be controlled"
+            return stalled(problem.reason, running)
+        for trouble in self.known.trouble.values():
+            if trouble.verdict is not None:
+                return trouble.verdict
+        return transitions.state_verdict(self.task, self._state(), self.status.agora_status or "")
+
+    # Starting ------------------------------------------------------------------------------------------------------
+
+    def _begin_when_due(self) -> Step:
+        if reason := unsupported(self.spec, self.dialect):
+            return self._settle(stalled(Reason.SPEC_INVALID, reason))
+        due = self._restart_due()
+        if due > self.now:
+            return Idle(due)
+        return self._begin()
+
+    def _restart_due(self) -> datetime:
+        """When the next task may start: later and later while one after the other ends early."""
+        early = 0
+        for ended in reversed(self.status.history):
+            lived = ended.end_time - (ended.start_time or ended.end_time)
+            if ended.reason in DELIBERATE or lived > EARLY_END:
+                break
+            early += 1
+        if not early:
+            return self.now
+        return self.status.history[-1].end_time + RESTART_DELAYS[early]
+
+    def _begin(self) -> Step:
+        attempt = transitions.attempt_of(self.status)
+        if self.dialect is Dialect.V6:
+            if self.status.builder_token is None:
+                return self._call(Acquire(self.dialect, attempt))
+            return self._call(Start(self.dialect, attempt))
+        if self.status.written and self.status.instance_id is None and not self.known.problem:
+            return Write(transitions.begun(self.task, self.dialect, self.now))
+        if self.known.conflict_since is not None:
+            return self._call(Look(self.dialect))
+        return self._call(Start(self.dialect, attempt))
+
+    def _start_may_be_out(self) -> bool:
+        """Whether Agora may run a task of the current attempt that the status does not name."""
+        if self.known.unsent:
+            return False
+        if self.dialect is Dialect.V6:
+            return self.status.builder_token is not None
+        return self.status.instance_id is not None or self._unclear()
+
+    def _unclear(self) -> bool:
+        """Whether a process may have died between the first start and the first status write (V7)."""
+        return not self.status.written and not self.known.unsent
+
+    # Common ground -------------------------------------------------------------------------------------------------
+
+    def _handle(self) -> Handle:
+        return Handle(self.status.task_id or "", transitions.builder_token_of(self.status))
+
+    def _state(self) -> State:
+        if self.known.observation:
+            return self.known.observation.state
+        word = self.status.agora_status
+        return state_of(self.dialect, word) if word else State.STARTING
+
+    def _ended(self) -> bool:
+        return self.known.gone or (self.known.observation is not None and self.known.observation.state.ended)
+
+    def _query(self) -> Step:
+        if self.known.poll_at > self.now:
+            return Idle(self.known.poll_at)
+        return self._call(Query(self.dialect, self._handle()))
+
+    def _call(self, step: Call) -> Step:
+        """Take a step that calls Agora, unless the Secrets or its last failure stand against it."""
+        problem = self.known.problem
+        if problem and not (self.task.deleting and self.known.credentials):
+            verdict = self._running_verdict() if self.status.task_id else stalled(problem.reason, problem.message)
+            return self._hold(verdict, None, lasting=True)
+        trouble = self.known.trouble.get(step.operation)
+        if trouble is None or (trouble.until <= self.now and not self._given_up(lasting=trouble.lasting)):
+            return step
+        if trouble.verdict is None:
+            return Idle(trouble.until)
+        return self._hold(trouble.verdict, trouble.until, lasting=trouble.lasting)
+
+    def _hold(self, verdict: Verdict, until: datetime | None, *, lasting: bool) -> Step:
+        """Say what stands in the way and wait; a deleted object does not wait for ever."""
+        if self._given_up(lasting=lasting):
+            attempt = transitions.attempt_of(self.status)
+            return RemoveFinalizer(abandoned=self.status.task_id or instance_name(self.task.metadata.uid, attempt))
+        bound = self._abandon_at() if lasting else None
+        return self._settle(verdict, min((moment for moment in (until, bound) if moment), default=None))
+
+    def _given_up(self, *, lasting: bool) -> bool:
+        bound = self._abandon_at()
+        return lasting and bound is not None and bound <= self.now
+
+    def _abandon_at(self) -> datetime | None:
+        deleted = self.task.metadata.deletion_timestamp
+        return None if deleted is None else deleted + ABANDON_AFTER
+
+    def _settle(self, verdict: Verdict, until: datetime | None = None, *, status: TaskStatus | None = None) -> Step:
+        """Let the status say so, and rest until something is due."""
+        status = status or self.status
+        if status.task_id:
+            if self.known.observation is not None:
+                status = transitions.observed(status, self.known.observation)
+        elif (
+            self.dialect is Dialect.V7
+            and status.instance_id is None
+            and ("start" in self.known.trouble or self._unclear())
+        ):
+            # A start was sent before anything was written: from now on its name tells that it may be out.
+            name = instance_name(self.task.metadata.uid, transitions.attempt_of(status))
+            status = status.model_copy(update={"instance_id": name})
+        wanted = transitions.concluded(self.task, status, verdict, self.now)
+        return Write(wanted) if wanted != self.status else self._rest(until)
+
+    def _rest(self, until: datetime | None) -> Step:
+        expired = self._time_to_live()
+        if expired is not None and expired <= self.now and not self.status.task_id and not self.task.deleting:
+            return DeleteObject()
+        due = [until, self._deadline(), *(trouble.until for trouble in self.known.trouble.values())]
+        if self.status.task_id:
+            due += [self.known.poll_at, self._rollover_due()]
+        return Idle(min((moment for moment in due if moment is not None and moment > self.now), default=None))

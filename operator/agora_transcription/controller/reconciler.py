@@ -1,0 +1,344 @@
+"""One reconciliation: read the credentials, ask the plan, do the one step, write the status.
+
+A step's outcome is written on the version of the object that it was decided on. If the spec has changed meanwhile the
+write is repeated on the new version, since the status is the operator's alone; if the status has changed, somebody else
+writes it, and the decision is made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from agora_transcription import agora
+from agora_transcription.api import DeletionPolicy, Reason, TaskStatus, TranscriptionTask
+from agora_transcription.controller.calls import Caller, priority_of
+from agora_transcription.controller.memory import Memory, now
+from agora_transcription.controller.plan import decide
+from agora_transcription.controller.steps import (
+    AddFinalizer,
+    Call,
+    DeleteObject,
+    Idle,
+    Nothing,
+    RemoveFinalizer,
+    Step,
+    Write,
+)
+from agora_transcription.controller.store import (
+    NotFound,
+    Outdated,
+    Store,
+    StoreError,
+    merge_patch,
+    with_finalizer,
+    without_finalizer,
+)
+from agora_transcription.controller.troubles import backoff, trouble_of
+from agora_transcription.telemetry.logs import ObjectLogger
+from agora_transcription.telemetry.metrics import CONTROLLER, Metrics
+
+if TYPE_CHECKING:
+    from agora_transcription.controller.cache import TaskCache
+    from agora_transcription.controller.credentials import CredentialStore
+    from agora_transcription.controller.events import EventPoster
+    from agora_transcription.controller.queue import WorkQueue
+    from agora_transcription.controller.translate import Credentials
+
+__all__ = ["Reconciler", "Services"]
+
+MAX_WRITES: Final = 10
+"""Tries to write one outcome on ever newer versions of the object before it is left to the next reconciliation."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a reconciliation works with.
+
+    Attributes:
+        store: Kubernetes.
+        cache: The newest version of every object.
+        credentials: The Secrets.
+        budgets: Who may call Agora when.
+        caller: The calls.
+        events: Kubernetes events.
+        metrics: Prometheus.
+    """
+
+    store: Store
+    cache: TaskCache
+    credentials: CredentialStore
+    budgets: agora.Budgets
+    caller: Caller
+    events: EventPoster
+    metrics: Metrics
+
+
+class Reconciler:
+    """Brings tasks and Agora together, one step at a time."""
+
+    def __init__(self, services: Services, *, default: agora.Dialect, workers: int, poll_interval: float) -> None:
+        """Prepare.
+
+        Args:
+            services: What it works with.
+            default: The API for objects that name none.
+            workers: How many objects may be acted on at the same time.
+            poll_interval: Seconds between two looks at a running task; the first ones after a start are spread over it.
+        """
+        self.services = services
+        self._default = default
+        self._slots = asyncio.Semaphore(workers)
+        self._interval = poll_interval
+        self._began = now()
+        self._memories: dict[str, Memory] = {}
+        self._queue: WorkQueue[str] | None = None
+        services.metrics.max_workers.labels(CONTROLLER).set(workers)
+
+    def attach(self, queue: WorkQueue[str]) -> None:
+        """Name the queue that calls `reconcile`, for later times."""
+        self._queue = queue
+
+    @property
+    def queue(self) -> WorkQueue[str]:
+        """The queue that calls `reconcile`."""
+        if self._queue is None:
+            raise RuntimeError("the reconciler has no queue yet")
+        return self._queue
+
+    def created(self, uid: str) -> None:
+        """An object came into being under this process's eyes: nobody can have started anything for it."""
+        self._memory(uid).unsent = True
+
+    def gone(self, uid: str) -> None:
+        """An object does not exist any more."""
+        task = self.services.cache.drop(uid)
+        self._memories.pop(uid, None)
+        self.services.credentials.forget(uid)
+        self.queue.forget(uid)
+        if task is not None and task.guarded and task.status.task_id:
+            logger.warning(
+                "%s was removed without its finalizer's consent: the Agora task %s may still run",
+                task.key,
+                task.status.task_id,
+            )
+
+    async def reconcile(self, uid: str) -> None:
+        """Take the next step for an object."""
+        task = self.services.cache.get(uid)
+        if task is None:
+            return
+        metrics, begun, result = self.services.metrics, time.monotonic(), "error"
+        log = ObjectLogger(logger, task.metadata.namespace, task.metadata.name, uid)
+        memory = self._memory(uid)
+        try:
+            result = await self._step(task, memory, log)
+            memory.failures.pop("kubernetes", None)
+        except NotFound:
+            self.gone(uid)
+            result = "success"
+        except Outdated:
+            # Somebody changed the object meanwhile. The watch will tell too; asking is sooner and cannot be missed.
+            await self._refresh(task)
+            result = "requeue"
+        except StoreError as error:
+            failures = memory.failures["kubernetes"] = memory.failures.get("kubernetes", 0) + 1
+            self._again_in(uid, backoff(failures, random.random()))  # noqa: S311 - no secret
+            log.warning("Kubernetes: %s; next try in a moment", error)
+            metrics.reconcile_errors.labels(CONTROLLER).inc()
+        finally:
+            metrics.reconciles.labels(CONTROLLER, result).inc()
+            metrics.reconcile_seconds.labels(CONTROLLER).observe(time.monotonic() - begun)
+
+    async def _step(self, task: TranscriptionTask, memory: Memory, log: ObjectLogger) -> str:
+        """Decide on and take one step; answers its result for the metrics."""
+        if memory.unrecorded is not None:
+            await self._record(*memory.unrecorded, memory)
+            self.queue.add(task.metadata.uid)
+            return "requeue"
+        credentials, problem = await self.services.credentials.resolve(task)
+        if self.services.cache.get(task.metadata.uid) is not task:
+            return "requeue"  # it changed while its Secrets were read, which has made its key dirty
+        memory.notice(task, credentials)
+        step = decide(task, memory.known(credentials, problem), self._default, now())
+        if isinstance(step, Call):
+            if credentials is None:
+                raise RuntimeError(f"{task.key}: {step.operation} was decided on without credentials")
+            return await self._call(task, memory, step, credentials, log)
+        blocked = problem is not None or any(trouble.lasting for trouble in memory.trouble.values())
+        return await self._act(task, memory, step, log, blocked=blocked)
+
+    async def _act(
+        self, task: TranscriptionTask, memory: Memory, step: Step, log: ObjectLogger, *, blocked: bool
+    ) -> str:
+        """Take a step that only concerns Kubernetes."""
+        services, uid = self.services, task.metadata.uid
+        match step:
+            case Nothing():
+                self._memories.pop(uid, None)
+                return "success"
+            case Idle(until):
+                (services.credentials.wait_for_change if blocked else services.credentials.settle)(task)
+                if until is None:
+                    return "success"
+                self._again_in(uid, (until - now()).total_seconds())
+                return "requeue_after"
+            case Write(status):
+                await self._write(task, status, memory)
+            case AddFinalizer():
+                services.metrics.status_writes.labels("finalizers").inc()
+                services.cache.offer(await services.store.write_finalizers(task, with_finalizer(task)))
+                # The finalizer comes before the first call, so there was none yet.
+                memory.unsent = True
+            case RemoveFinalizer(abandoned):
+                await self._release(task, abandoned, log)
+            case DeleteObject():
+                services.metrics.status_writes.labels("delete").inc()
+                await services.store.delete(task)
+                return "success"
+        self.queue.add(uid)
+        return "requeue"
+
+    async def _release(self, task: TranscriptionTask, abandoned: str | None, log: ObjectLogger) -> None:
+        services = self.services
+        services.metrics.status_writes.labels("finalizers").inc()
+        body = await services.store.write_finalizers(task, without_finalizer(task))
+        if abandoned is not None:
+            message = f"The Agora task {abandoned} could not be stopped: it ends by itself when its channel is idle"
+            services.events.ended(task, Reason.ABANDONED, message, warning=True)
+            log.warning("%s", message)
+        elif task.spec.deletion_policy is DeletionPolicy.ORPHAN and task.status.task_id:
+            message = f"The Agora task {task.status.task_id} goes on: spec.deletionPolicy is Orphan"
+            services.events.ended(task, Reason.ORPHANED, message)
+        elif task.status.task_id:
+            services.events.ended(task, Reason.STOPPED, f"Stopped the Agora task {task.status.task_id}")
+        services.cache.offer(body)
+
+    async def _call(
+        self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials, log: ObjectLogger
+    ) -> str:
+        """Take a step that calls Agora, once the account's budget allows it."""
+        uid, services = task.metadata.uid, self.services
+        self.queue.add(uid)
+        if not (await self._admitted(uid, credentials.account, step, memory, task)):
+            return "requeue"
+        async with self._slots:
+            services.metrics.active_workers.labels(CONTROLLER).inc()
+            error: agora.AgoraError | None = None
+            try:
+                status = await services.caller.perform(task, memory, step, credentials)
+            except agora.AgoraError as failure:
+                error = failure
+            finally:
+                services.metrics.active_workers.labels(CONTROLLER).dec()
+                services.budgets.report(credentials.account, error)
+            if error is not None:
+                self._trouble(task, memory, step, error)
+                log.warning("%s", error)
+                return "error"
+            if step.operation == "start":
+                memory.trouble.clear()
+            memory.succeeded(step.operation)
+            if status is not None:
+                await self._record(task, status, memory)
+        return "requeue"
+
+    async def _admitted(
+        self, uid: str, account: agora.Account, step: Call, memory: Memory, task: TranscriptionTask
+    ) -> bool:
+        """Wait for the account's budget; False when the object has changed first, or the credentials are refused."""
+        dirty = self.queue.dirty(uid)
+        dirty.clear()
+        admit = asyncio.ensure_future(self.services.budgets.admit(account, priority_of(step)))
+        changed = asyncio.ensure_future(dirty.wait())
+        try:
+            with self.queue.parked(uid):
+                await asyncio.wait({admit, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if not admit.done():
+                return False
+            await admit
+        except agora.CircuitOpen as error:
+            self._trouble(task, memory, step, error)
+            return False
+        else:
+            return True
+        finally:
+            admit.cancel()
+            changed.cancel()
+
+    def _trouble(
+        self, task: TranscriptionTask, memory: Memory, step: Call, error: agora.AgoraError | agora.CircuitOpen
+    ) -> None:
+        failures = memory.failures[step.operation] = memory.failures.get(step.operation, 0) + 1
+        trouble = trouble_of(task, error, failures, random.random(), now())  # noqa: S311 - no secret
+        memory.trouble[step.operation] = trouble
+        if step.operation == "query":
+            memory.poll_at = trouble.until
+        if isinstance(error, agora.AgoraError):
+            self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
+
+    async def _record(self, task: TranscriptionTask, status: TaskStatus, memory: Memory) -> None:
+        """Write what Agora did, whatever becomes of the spec meanwhile."""
+        memory.unrecorded = (task, status)
+        version = task
+        for _ in range(MAX_WRITES):
+            try:
+                await self._write(version, status, memory, decided_on=task.status)
+            except Outdated:
+                refreshed = await self._refresh(version)
+                if refreshed.status != task.status:
+                    # Not this process's doing: what is there now decides what comes next.
+                    memory.unrecorded = None
+                    raise
+                version = refreshed
+            else:
+                memory.unrecorded = None
+                return
+        raise StoreError(f"write status of {task.key}", 409, "the object changes faster than it can be written")
+
+    async def _write(
+        self, task: TranscriptionTask, status: TaskStatus, memory: Memory, *, decided_on: TaskStatus | None = None
+    ) -> None:
+        before = decided_on or task.status
+        patch = merge_patch(before.dump(), status.dump())
+        if not patch:
+            return
+        self.services.metrics.status_writes.labels("status").inc()
+        body = await self.services.store.write_status(task, patch)
+        self.services.cache.offer(body)
+        self.services.events.changed(task, before, status)
+        if status.sequence_id != before.sequence_id:
+            memory.reserved = status.sequence_id
+        if before.task_id is not None and status.task_id is None:
+            # The next attempt has a name that nobody has used yet.
+            memory.next_attempt(unsent=True)
+
+    async def _refresh(self, task: TranscriptionTask) -> TranscriptionTask:
+        """Read the object anew."""
+        body = await self.services.store.get(task.metadata.namespace, task.metadata.name)
+        if body["metadata"]["uid"] != task.metadata.uid:
+            raise NotFound(f"get {task.key}", 404, "the object has been replaced by another of the same name")
+        self.services.cache.offer(body)
+        self.queue.add(task.metadata.uid)
+        return self.services.cache.get(task.metadata.uid) or task
+
+    def _memory(self, uid: str) -> Memory:
+        memory = self._memories.get(uid)
+        if memory is None:
+            task = self.services.cache.get(uid)
+            settled = task is not None and task.status.agora_status in {"RUNNING", "STARTED", "IN_PROGRESS"}
+            # After a restart the running tasks are looked at in the course of one interval, the others at once.
+            delay = random.uniform(0, self._interval) if settled else 0.0  # noqa: S311 - no secret
+            memory = Memory(poll_at=now() + timedelta(seconds=delay), last_sent=self._began)
+            self._memories[uid] = memory
+        return memory
+
+    def _again_in(self, uid: str, seconds: float) -> None:
+        self.queue.add_at(uid, time.monotonic() + max(seconds, 0.0))

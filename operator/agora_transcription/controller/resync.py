@@ -1,0 +1,98 @@
+"""A look at all objects every now and then, for what the watch did not tell.
+
+A watch can lose events: a deletion across a re-list, a connection that stays open and says nothing. What is found newer
+here than the watch has told even a moment later is worked on at once, and counted; again and again, it means that the
+watch is dead, and only a restart helps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Final
+
+from agora_transcription.controller.cache import is_newer
+from agora_transcription.controller.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from agora_transcription.controller.cache import TaskCache
+    from agora_transcription.controller.queue import WorkQueue
+    from agora_transcription.controller.reconciler import Reconciler
+    from agora_transcription.controller.store import Body
+    from agora_transcription.telemetry.metrics import Metrics
+
+__all__ = ["Resync"]
+
+INTERVAL: Final = 300.0
+"""Seconds between two looks, a tenth more or less."""
+
+GRACE: Final = 10.0
+"""Seconds that the watch has to tell what a look has found first."""
+
+DEAD_AFTER: Final = 2
+"""Looks in a row that find what the watch has missed: one can be bad luck."""
+
+logger = logging.getLogger(__name__)
+
+
+class Resync:
+    """Compares the cache with the API server."""
+
+    def __init__(  # noqa: PLR0913 - three times are what tests shorten
+        self,
+        store: Store,
+        cache: TaskCache,
+        queue: WorkQueue[str],
+        reconciler: Reconciler,
+        metrics: Metrics,
+        *,
+        interval: float = INTERVAL,
+        grace: float = GRACE,
+    ) -> None:
+        """Prepare."""
+        self._store = store
+        self._cache = cache
+        self._queue = queue
+        self._reconciler = reconciler
+        self._metrics = metrics
+        self._interval = interval
+        self._grace = grace
+        self._missed_in_a_row = 0
+
+    def check(self) -> str | None:
+        """For `/healthz`: what is wrong with the watch."""
+        if self._missed_in_a_row < DEAD_AFTER:
+            return None
+        return f"the last {self._missed_in_a_row} resyncs found changes that the watch has not told"
+
+    async def run(self) -> None:
+        """Look every `INTERVAL`, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            try:
+                await self.look()
+            except StoreError as error:
+                logger.warning("Resync: %s", error)
+
+    async def look(self) -> None:
+        """Compare once, and work on what is different."""
+        before = {task.metadata.uid for task in self._cache}
+        listed: dict[str, Body] = {}
+        async for body in self._store.all():
+            listed[body["metadata"]["uid"]] = body
+        if any(map(self._is_news, listed.values())) or before - listed.keys():
+            await asyncio.sleep(self._grace)
+        missed = [body for body in listed.values() if self._is_news(body)]
+        vanished = [uid for uid in before - listed.keys() if self._cache.get(uid) is not None]
+        for body in missed:
+            if self._cache.offer(body):
+                self._queue.add(body["metadata"]["uid"])
+        for uid in vanished:
+            self._reconciler.gone(uid)
+        self._metrics.missed_events.inc(len(missed) + len(vanished))
+        self._missed_in_a_row = self._missed_in_a_row + 1 if missed or vanished else 0
+
+    def _is_news(self, body: Body) -> bool:
+        known = self._cache.get(body["metadata"]["uid"])
+        return known is None or is_newer(body["metadata"]["resourceVersion"], known.metadata.resource_version)

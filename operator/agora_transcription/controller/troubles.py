@@ -1,0 +1,117 @@
+"""What a failed call means: how it reads in the conditions, and when the call is made again. Pure.
+
+| error | reason | again after |
+|---|---|---|
+| NotSent, Ambiguous, Upstream | AgoraUnavailable | 1, 3, 6 s (Agora's own advice), then doubling to 5 min |
+| Throttled | Throttled | what Agora asked for; the whole account waits |
+| Busy | AgoraUnavailable | 5 s at least |
+| Conflict without an id | AdoptionUndecided | 5 s, doubling to 1 min |
+| CredentialsRefused | CredentialsRefused | 5 min, or at once when the Secret or the spec changes |
+| ServiceNotEnabled | ServiceNotEnabled | 5 min, or at once likewise |
+| QuotaExceeded | QuotaExceeded | 1 min, or at once likewise |
+| RequestRefused and the rest | RequestRefused | 10 min, or at once likewise |
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from agora_transcription import agora
+from agora_transcription.api import Reason, retrying, stalled
+from agora_transcription.controller.steps import Trouble
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agora_transcription.api import TranscriptionTask
+    from agora_transcription.api.conditions import Verdict
+
+__all__ = ["backoff", "trouble_of"]
+
+FIRST_RETRIES: Final = (1.0, 3.0, 6.0)
+"""Seconds; from Agora's page of common errors and its guide on the availability of its REST API."""
+
+LONGEST_RETRY: Final = 300.0
+BUSY_RETRY: Final = 5.0
+UNDECIDED_LONGEST_RETRY: Final = 60.0
+QUOTA_RETRY: Final = 60.0
+REFUSED_RETRY: Final = 300.0
+WRONG_RETRY: Final = 600.0
+
+SILENT_POLLS: Final = 2
+"""Failed polls in a row that say nothing yet about the task: it runs on while Agora's API has a bad moment."""
+
+
+def backoff(failures: int, jitter: float) -> float:
+    """Seconds before the next try.
+
+    Args:
+        failures: How many tries in a row have failed, at least 1.
+        jitter: 0 to 1, makes the pause up to a tenth longer so that many objects do not come back at once.
+    """
+    if failures <= len(FIRST_RETRIES):
+        pause = FIRST_RETRIES[failures - 1]
+    else:
+        pause = min(LONGEST_RETRY, FIRST_RETRIES[-1] * 2 ** min(failures - len(FIRST_RETRIES), 10))
+    return pause * (1 + jitter / 10)
+
+
+def trouble_of(
+    task: TranscriptionTask, error: agora.AgoraError | agora.CircuitOpen, failures: int, jitter: float, now: datetime
+) -> Trouble:
+    """Judge the failure of a call.
+
+    Args:
+        task: The object that the call was for.
+        error: What went wrong.
+        failures: How often in a row this operation has failed for this object, this time included.
+        jitter: 0 to 1, see `backoff`.
+        now: The time.
+    """
+    pause, verdict, lasting = _judge(task, error, failures, jitter)
+    if isinstance(error, agora.AgoraError) and error.operation == "update":
+        # The one that failed may have been taken, and Agora wants 5 s between updates.
+        pause = max(pause, BUSY_RETRY)
+    if isinstance(error, agora.AgoraError) and error.operation == "query" and not lasting and failures <= SILENT_POLLS:
+        return Trouble(None, now + timedelta(seconds=pause))
+    return Trouble(verdict, now + timedelta(seconds=pause), lasting)
+
+
+def _judge(
+    task: TranscriptionTask, error: agora.AgoraError | agora.CircuitOpen, failures: int, jitter: float
+) -> tuple[float, Verdict, bool]:
+    secret = f"Secret {task.metadata.namespace}/{task.spec.credentials_secret_ref.name}"
+    pause = backoff(failures, jitter)
+    spread = 1 + jitter / 10
+    match error:
+        case agora.CircuitOpen():
+            message = f"Agora refuses the credentials: check customerId, customerSecret and appId in {secret}"
+            return max(error.retry_in, 1.0) * spread, stalled(Reason.CREDENTIALS_REFUSED, message), True
+        case agora.CredentialsRefused():
+            message = f"Agora refuses the credentials: check customerId, customerSecret and appId in {secret} ({error})"
+            return REFUSED_RETRY * spread, stalled(Reason.CREDENTIALS_REFUSED, message), True
+        case agora.ServiceNotEnabled():
+            message = (
+                f"Real-time speech-to-text is not enabled for the appId in {secret}: "
+                f"enable it for the project in Agora's console ({error})"
+            )
+            return REFUSED_RETRY * spread, stalled(Reason.SERVICE_NOT_ENABLED, message), True
+        case agora.QuotaExceeded():
+            message = f"The Agora account runs as many tasks as it may: stop some, or ask Agora for more ({error})"
+            return QUOTA_RETRY * spread, retrying(Reason.QUOTA_EXCEEDED, message), True
+        case agora.Throttled():
+            again = max(error.retry_after or pause, 1.0)
+            return again * spread, retrying(Reason.THROTTLED, f"Agora asks for fewer requests ({error})"), False
+        case agora.Conflict():
+            message = f"An Agora task of this object runs already, and Agora does not say which one ({error})"
+            again = min(UNDECIDED_LONGEST_RETRY, BUSY_RETRY * 2 ** min(failures - 1, 10))
+            return again * spread, retrying(Reason.ADOPTION_UNDECIDED, message), False
+        case agora.Busy():
+            message = f"Agora is busy with the task ({error})"
+            return max(BUSY_RETRY, pause) * spread, retrying(Reason.AGORA_UNAVAILABLE, message), False
+        case agora.NotSent() | agora.Ambiguous() | agora.Upstream():
+            return pause, retrying(Reason.AGORA_UNAVAILABLE, f"Agora cannot be reached or fails ({error})"), False
+        case _:
+            message = f"Agora refuses the request: change the spec as it says ({error})"
+            return WRONG_RETRY * spread, stalled(Reason.REQUEST_REFUSED, message), True

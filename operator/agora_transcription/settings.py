@@ -1,0 +1,59 @@
+"""Every setting of the operator, once: its name, its environment variable, its default and what it does.
+
+A setting `agora_url` is the flag `--agora-url` and the environment variable `AGORA_TRANSCRIPTION_AGORA_URL`; the flag
+wins. `docs/settings.md` lists them, held by a test.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["ENVIRONMENT_PREFIX", "OperatorSettings"]
+
+ENVIRONMENT_PREFIX = "AGORA_TRANSCRIPTION_"
+
+
+class OperatorSettings(BaseSettings):
+    """Settings of `agora-transcription operator`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True)
+
+    kubeconfig: Annotated[
+        str | None,
+        Field(
+            description="Kubeconfig file; without it KUBECONFIG, then the Pod's service account, then ~/.kube/config."
+        ),
+    ] = None
+    namespace: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Namespace to watch, can be given several times (JSON list in the environment); all without it."
+        ),
+    ] = ()
+    agora_url: Annotated[str, Field(description="Base URL of Agora's REST API.", pattern=r"^https?://[^/]+$")] = (
+        "https://api.agora.io"
+    )
+    agora_api: Annotated[
+        Literal["v7", "v6"],
+        Field(description="API for tasks whose spec names none; tasks that have started keep theirs."),
+    ] = "v7"
+    requests_per_second: Annotated[
+        float, Field(ge=0, description="Requests to Agora per second and App ID, in bursts of as many; 0 for no limit.")
+    ] = 20.0
+    workers: Annotated[int, Field(ge=1, le=1000, description="How many tasks are acted on at the same time.")] = 32
+    poll_interval: Annotated[
+        float, Field(ge=1, description="Seconds between two looks at a running Agora task, a tenth more or less.")
+    ] = 30.0
+    metrics_address: Annotated[
+        str, Field(description="HOST:PORT of /metrics; empty for none.", pattern=r"^$|^\S*:\d+$")
+    ] = ":9090"
+    health_address: Annotated[
+        str, Field(description="HOST:PORT of /healthz and /readyz; empty for none.", pattern=r"^$|^\S*:\d+$")
+    ] = ":8080"
+    log_format: Annotated[Literal["text", "json"], Field(description="Format of the log lines.")] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")
+    ] = "info"

@@ -1,0 +1,146 @@
+"""Prometheus metrics. Where controller-runtime or client-go have a name for a thing it is used, so dashboards fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from agora_transcription import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["CONTROLLER", "Metrics"]
+
+CONTROLLER: Final = "transcriptiontask"
+"""The value of the labels `controller` and `name`."""
+
+SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+PREFIX: Final = "agora_transcription"
+
+
+class Metrics:
+    """All metrics of one operator, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reconciles = Counter(
+            "controller_runtime_reconcile",
+            "Reconciliations by result: success, requeue_after, requeue or error",
+            ["controller", "result"],
+            registry=self.registry,
+        )
+        self.reconcile_errors = Counter(
+            "controller_runtime_reconcile_errors",
+            "Reconciliations that ended in an error",
+            ["controller"],
+            registry=self.registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "controller_runtime_reconcile_time_seconds",
+            "Duration of a reconciliation, waiting for Agora's budget included",
+            ["controller"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.max_workers = Gauge(
+            "controller_runtime_max_concurrent_reconciles",
+            "How many tasks may be acted on at the same time",
+            ["controller"],
+            registry=self.registry,
+        )
+        self.active_workers = Gauge(
+            "controller_runtime_active_workers",
+            "How many tasks are acted on now",
+            ["controller"],
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            f"{PREFIX}_agora_requests",
+            "Calls to Agora; code is the HTTP status, or the kind of error where no answer came",
+            ["dialect", "operation", "code"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            f"{PREFIX}_agora_request_duration_seconds",
+            "Duration of a call to Agora",
+            ["dialect", "operation"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.budget_seconds = Histogram(
+            f"{PREFIX}_budget_wait_seconds",
+            "How long calls waited for their App ID's budget",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.status_writes = Counter(
+            f"{PREFIX}_object_writes",
+            "Writes to TranscriptionTasks by kind: status, finalizers, delete",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.missed_events = Counter(
+            f"{PREFIX}_missed_watch_events",
+            "Objects that a resync found newer than the watch had told",
+            registry=self.registry,
+        )
+        build = Gauge(f"{PREFIX}_build_info", "Always 1", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
+
+    def observe_request(self, dialect: str, operation: str, code: str, seconds: float) -> None:
+        """Count a call to Agora."""
+        self.requests.labels(dialect, operation, code).inc()
+        self.request_seconds.labels(dialect, operation).observe(seconds)
+
+    def watch_state(
+        self, phases: Callable[[], Mapping[str, int]], depth: Callable[[], int], oldest: Callable[[], float]
+    ) -> None:
+        """Report what is only counted when somebody asks.
+
+        Args:
+            phases: Objects by phase.
+            depth: Keys in the work queue.
+            oldest: Seconds since when the longest of them is there.
+        """
+        self.registry.register(_State(phases, depth, oldest))
+
+    def serve(self, host: str, port: int) -> Callable[[], None]:
+        """Serve /metrics from a thread; answers what ends it."""
+        server, thread = start_http_server(port, host or "0.0.0.0", registry=self.registry)  # noqa: S104 - scraped from outside
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return stop
+
+
+class _State(Collector):
+    def __init__(
+        self, phases: Callable[[], Mapping[str, int]], depth: Callable[[], int], oldest: Callable[[], float]
+    ) -> None:
+        self._phases = phases
+        self._depth = depth
+        self._oldest = oldest
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Read the numbers as they are now."""
+        tasks = GaugeMetricFamily(f"{PREFIX}_tasks", "TranscriptionTasks by phase", labels=["phase"])
+        for phase, count in self._phases().items():
+            tasks.add_metric([phase], count)
+        yield tasks
+        depth = GaugeMetricFamily("workqueue_depth", "Keys in the work queue", labels=["name"])
+        depth.add_metric([CONTROLLER], self._depth())
+        yield depth
+        oldest = GaugeMetricFamily(
+            "workqueue_longest_running_processor_seconds",
+            "Seconds since when the longest waiting or working key is in the queue",
+            labels=["name"],
+        )
+        oldest.add_metric([CONTROLLER], self._oldest())
+        yield oldest
