@@ -1,0 +1,145 @@
+"""The simulator as a server of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from agora_transcription.simulator.app import create_app
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from fastapi import FastAPI
+
+    from agora_transcription.simulator.faults import Fault
+    from agora_transcription.simulator.options import SimulatorOptions
+
+__all__ = ["run", "serving"]
+
+GRACE_SECONDS: Final = 1
+"""How long requests may take to end when the server does; held ones would wait for ever."""
+
+BACKLOG: Final = 2048
+
+
+def run(listen: str, options: SimulatorOptions, faults: Sequence[Fault] = ()) -> None:
+    """Serve until SIGINT or SIGTERM; prints one line with the URL once it listens.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one.
+        options: How the simulator is set up.
+        faults: What goes wrong from the start.
+
+    Raises:
+        ValueError: When `listen` is no address.
+        OSError: When it cannot be listened on.
+    """
+    uvloop.run(_serve_until_signalled(create_app(options, faults=faults), listen))
+
+
+@contextlib.asynccontextmanager
+async def serving(app: FastAPI, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
+    """Serve in this event loop while the context lasts; yields the URL.
+
+    Args:
+        app: From `create_app`.
+        listen: `host:port`; port 0 takes a free one.
+
+    Raises:
+        ValueError: When `listen` is no address.
+        OSError: When it cannot be listened on.
+    """
+    host, port = _address(listen)
+    config = uvicorn.Config(
+        app,
+        http=_AbortableProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        backlog=BACKLOG,
+        log_level="warning",
+        log_config=None,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=60,
+    )
+    server = _Server(config)
+    # Bound here: uvicorn answers an address in use by exiting the process.
+    with _bound(host, port) as bound:
+        serving_task = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            await server.listening.wait()
+            yield _url(host, bound.getsockname()[1])
+        finally:
+            server.should_exit = True
+            await serving_task
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and leaves signals to whoever owns the event loop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _AbortableProtocol(H11Protocol):
+    """Offers every request a way to close its connection without an answer, as `scope["state"]["abort"]`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they come
+        super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, "abort": self._abort}
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+
+async def _serve_until_signalled(app: FastAPI, listen: str) -> None:
+    signalled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled.set)
+    async with serving(app, listen) as url:
+        click.echo(f"Agora simulator listening on {url}")
+        await signalled.wait()
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit():
+        raise ValueError(f"{listen!r} is no address: write host:port, as 127.0.0.1:8090")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":8090" says so
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio switches Nagle's algorithm off only where the protocol is given: answers would wait for 40 ms.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
