@@ -12,6 +12,7 @@ connection, `v6` and `v7` translate (with `bodies` and `calls`), `answers` and `
 
 from __future__ import annotations
 
+from agora_transcription.agora.answers import state_of
 from agora_transcription.agora.budget import Budgets, CircuitOpen, Priority
 from agora_transcription.agora.client import BASE_URL, AgoraClient, Observe
 from agora_transcription.agora.errors import (
@@ -100,4 +101,5 @@ __all__ = [
     "Update",
     "Upstream",
     "mint_rtc_token",
+    "state_of",
 ]

@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,12 +174,16 @@ def _task_id_in(text: str) -> str | None:
 
 def _cut(text: str, secrets: tuple[SecretStr, ...]) -> str:
     """Replace the given secrets in every spelling a server may echo them in, and whatever looks like one."""
-    for secret in secrets:
-        value = secret.get_secret_value()
-        if len(value) >= _MIN_SECRET:
-            spellings = {value, quote(value, safe=""), quote(value), html.escape(value), json.dumps(value)[1:-1]}
-            for spelling in sorted(spellings, key=len, reverse=True):
-                text = text.replace(spelling, CUT)
+    values = [value for secret in secrets if len(value := secret.get_secret_value()) >= _MIN_SECRET]
+    spellings = {spelling for value in values for spelling in _spellings(value)}
+    for spelling in sorted(spellings, key=len, reverse=True):  # the longest first: one may be a part of another
+        text = text.replace(spelling, CUT)
     text = _AUTHORIZATION.sub(rf"\1 {CUT}", text)
     text = _NAMED_SECRET.sub(rf"\1{CUT}", text)
     return _LONG_WORD.sub(lambda word: CUT if any(char.isdigit() for char in word.group()) else word.group(), text)
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    """A value as it is, in a URL (with the slashes or commas bare or escaped), in a page and in JSON."""
+    in_urls = (*(quote(value, safe=safe) for safe in ("", "/", ",")), quote_plus(value))
+    return (value, *in_urls, html.escape(value), json.dumps(value)[1:-1])

@@ -57,7 +57,7 @@ class MalformedCredentialError(ValueError):
         super().__init__(f"{key} is not 32 hexadecimal digits")
 
 
-def mint_rtc_token(  # noqa: PLR0913 - whose, where, who; the rest by name
+def mint_rtc_token(
     account: Account,
     channel: str,
     uid: str,

@@ -109,7 +109,7 @@ REFUSED_UNSENT: list[Any] = [
 
 
 @pytest.mark.parametrize(("change", "said"), REFUSED_UNSENT)
-async def test_start_refuses_what_v6_does_not_have_before_sending_it(  # noqa: PLR0917 - fixtures, then the row
+async def test_start_refuses_what_v6_does_not_have_before_sending_it(
     v6: Agora,
     account: Account,
     scripted: ScriptedAgora,
