@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
@@ -82,9 +83,11 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
 @click.option("--faults", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Faults to begin with.")
 def simulator(listen: str, faults: str | None) -> None:
     """Run an Agora on this machine: both APIs, stricter than the real one (docs/simulator.md)."""
+    from agora_transcription.simulator.faults import read_faults
+    from agora_transcription.simulator.options import SimulatorOptions
     from agora_transcription.simulator.server import run
 
-    run(listen, faults)
+    run(listen, SimulatorOptions(), read_faults(Path(faults)) if faults else ())
 
 
 @main.command()

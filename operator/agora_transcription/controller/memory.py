@@ -49,6 +49,7 @@ class Memory:
         looks: How often in a row the task was starting or stopping.
         unrecorded: What Agora did and no status says yet, with the task as it was then.
         circumstances: Those in which the troubles came up.
+        released: The finalizer is being removed, so the object goes with the operator's consent.
     """
 
     poll_at: datetime
@@ -63,6 +64,7 @@ class Memory:
     looks: int = 0
     unrecorded: tuple[TranscriptionTask, TaskStatus] | None = None
     circumstances: Circumstances | None = None
+    released: bool = False
 
     def known(self, credentials: Credentials | None, problem: Problem | None) -> Known:
         """Make what a decision is told."""

@@ -74,12 +74,13 @@ class WorkQueue(Generic[K]):
 
     def oldest(self) -> float:
         """Seconds since when the longest of them does; 0 when there is none."""
-        return self._clock() - min((entry.since for entry in self._active.values()), default=self._clock())
+        now = self._clock()
+        return now - min((entry.since for entry in self._active.values()), default=now)
 
     def stuck(self) -> float:
         """Seconds since when the longest of those does that do not wait on purpose; 0 when there is none."""
-        working = (entry.since for entry in self._active.values() if not entry.parked)
-        return self._clock() - min(working, default=self._clock())
+        now = self._clock()
+        return now - min((entry.since for entry in self._active.values() if not entry.parked), default=now)
 
     @contextmanager
     def parked(self, key: K) -> Iterator[None]:

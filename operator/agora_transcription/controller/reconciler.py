@@ -120,10 +120,11 @@ class Reconciler:
     def gone(self, uid: str) -> None:
         """An object does not exist any more."""
         task = self.services.cache.drop(uid)
-        self._memories.pop(uid, None)
+        memory = self._memories.pop(uid, None)
         self.services.credentials.forget(uid)
         self.queue.forget(uid)
-        if task is not None and task.guarded and task.status.task_id:
+        released = memory is not None and memory.released
+        if task is not None and task.guarded and task.status.task_id and not released:
             logger.warning(
                 "%s was removed without its finalizer's consent: the Agora task %s may still run",
                 task.key,
@@ -198,7 +199,7 @@ class Reconciler:
                 # The finalizer comes before the first call, so there was none yet.
                 memory.unsent = True
             case RemoveFinalizer(abandoned):
-                await self._release(task, abandoned, log)
+                await self._release(task, memory, abandoned, log)
             case DeleteObject():
                 services.metrics.status_writes.labels("delete").inc()
                 await services.store.delete(task)
@@ -206,8 +207,9 @@ class Reconciler:
         self.queue.add(uid)
         return "requeue"
 
-    async def _release(self, task: TranscriptionTask, abandoned: str | None, log: ObjectLogger) -> None:
+    async def _release(self, task: TranscriptionTask, memory: Memory, abandoned: str | None, log: ObjectLogger) -> None:
         services = self.services
+        memory.released = True  # the watch may tell of the end before the answer does
         services.metrics.status_writes.labels("finalizers").inc()
         body = await services.store.write_finalizers(task, without_finalizer(task))
         if abandoned is not None:
