@@ -74,11 +74,6 @@ class GuardedProcess:
                 start_new_session=True,
             )
 
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._process.poll() is None
-
     def check(self) -> None:
         """Make sure that it runs.
 

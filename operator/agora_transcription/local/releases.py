@@ -33,7 +33,7 @@ _MEMBERS = ("etcd", "kube-apiserver", "kubectl")
 
 
 class ArchiveCorruptError(RuntimeError):
-    """An archive that is not the one of the index."""
+    """An archive that is not what its index says."""
 
 
 def fetch_release(kubernetes_version: str, directory: Path, index_url: str = INDEX_URL) -> str | None:
@@ -48,7 +48,7 @@ def fetch_release(kubernetes_version: str, directory: Path, index_url: str = IND
         Absent when the binaries are there, else why not.
 
     Raises:
-        ArchiveCorruptError: the archive's SHA-512 is not the index's.
+        ArchiveCorruptError: the archive's SHA-512 is not the index's, or a program is missing in it.
     """
     try:
         with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
@@ -98,8 +98,11 @@ def platform_name() -> str:
 def _unpack(content: bytes, directory: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
         for name in _MEMBERS:
-            member = archive.extractfile(f"controller-tools/envtest/{name}")
+            try:
+                member = archive.extractfile(f"controller-tools/envtest/{name}")
+            except KeyError:
+                member = None
             if member is None:
-                raise ArchiveCorruptError(f"{name} of the archive is no file")
+                raise ArchiveCorruptError(f"the archive holds no {name}")
             (directory / name).write_bytes(member.read())
             (directory / name).chmod(0o755)
