@@ -343,10 +343,27 @@ def test_refused_credentials_turn_away_everybody_who_waits_with_them() -> None:
         waiting = [asyncio.create_task(admitted_at(budget, account)) for account in (ACCOUNT, OTHER_TENANT, ACCOUNT)]
         await asyncio.sleep(0.5)
         budget.report(ACCOUNT, REFUSED)
+        turned_away, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert (now(), turned_away) == (0.5, {waiting[0], waiting[2]})
         results = await asyncio.gather(*waiting, return_exceptions=True)
         return [result if isinstance(result, float) else type(result) for result in results]
 
     assert run(scenario()) == [CircuitOpen, 1.0, CircuitOpen]
+
+
+def test_one_cancelled_in_the_moment_of_being_turned_away_has_nothing_to_give_back() -> None:
+    async def scenario() -> float:
+        budget = budgets(rate=1, burst=1)
+        await budget.admit(ACCOUNT, Priority.POLL)
+        refused = asyncio.create_task(admitted_at(budget))
+        await asyncio.sleep(0.5)
+        budget.report(ACCOUNT, REFUSED)
+        refused.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await refused
+        return await admitted_at(budget, OTHER_TENANT)
+
+    assert run(scenario()) == 1
 
 
 def test_the_right_credentials_of_the_same_app_id_are_let_through_at_once() -> None:
@@ -443,7 +460,7 @@ def test_idle_accounts_are_forgotten() -> None:
 
 
 def test_what_has_been_forgotten_was_not_needed() -> None:
-    async def scenario() -> list[type]:
+    async def scenario() -> float:
         budget = budgets(rate=10, burst=1)
         budget.report(ACCOUNT, REFUSED)
         budget.report(OTHER_APP, throttled(1000.0))
@@ -452,6 +469,17 @@ def test_what_has_been_forgotten_was_not_needed() -> None:
         await asyncio.sleep(299)
         with pytest.raises(CircuitOpen):
             await budget.admit(ACCOUNT, Priority.POLL)
-        return [await admitted_at(budget, OTHER_APP)]
+        return await admitted_at(budget, OTHER_APP)
 
-    assert run(scenario()) == [1000]
+    assert run(scenario()) == 1000
+
+
+def test_a_bucket_that_is_not_full_is_not_forgotten() -> None:
+    async def scenario() -> list[float]:
+        budget = budgets(rate=0.1, burst=2)
+        await asyncio.gather(admitted_at(budget), admitted_at(budget))
+        for number in range(2, 500):
+            await budget.admit(Account(f"{number:032x}", "id", SecretStr("secret")), Priority.POLL)
+        return await asyncio.gather(admitted_at(budget), admitted_at(budget))
+
+    assert run(scenario()) == [10, 20]
