@@ -1,0 +1,185 @@
+# ruff: noqa: INP001 - a script beside the page that it writes, no package
+"""Writes the tables of fields from the CRD: `docs/reference.md`, and the block of the README between its markers.
+
+The CRD's descriptions are what `kubectl explain` prints; here the same words stand on a page. A test holds that both
+files are as this script would write them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Row", "main", "readme", "reference", "rows"]
+
+ROOT = Path(__file__).parents[1]
+CRD = ROOT / "crds" / "transcriptiontasks.yaml"
+REFERENCE = ROOT / "docs" / "reference.md"
+README = ROOT / "README.md"
+
+BEGIN, END = "<!-- fields -->", "<!-- /fields -->"
+
+Schema = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """One field.
+
+    Attributes:
+        path: From spec or status on, `[]` behind lists.
+        kind: Its type and bounds.
+        default: As in YAML; empty where there is none.
+        description: The CRD's.
+    """
+
+    path: str
+    kind: str
+    default: str
+    description: str
+
+
+def main() -> None:
+    """Write both files."""
+    crd = yaml.safe_load(CRD.read_text(encoding="utf-8"))
+    REFERENCE.write_text(reference(crd), encoding="utf-8")
+    if README.exists():
+        README.write_text(readme(README.read_text(encoding="utf-8"), crd), encoding="utf-8")
+
+
+def reference(crd: Schema) -> str:
+    """The whole page."""
+    (version,) = crd["spec"]["versions"]
+    names, properties = crd["spec"]["names"], version["schema"]["openAPIV3Schema"]["properties"]
+    columns = "\n".join(
+        f"| {column['name'].upper()} | `{_cell(column['jsonPath'])}` | {'-o wide' if column.get('priority') else ''} "
+        f"| {_cell(column['description'])} |"
+        for column in version["additionalPrinterColumns"]
+    )
+    return f"""\
+# {names["kind"]}
+
+<!-- Written by docs/generate_reference.py from crds/transcriptiontasks.yaml: `make docs`. -->
+
+`{crd["spec"]["group"]}/{version["name"]}`, {crd["spec"]["scope"].lower()}; short name `{names["shortNames"][0]}`.
+The same text is in `kubectl explain {names["shortNames"][0]}.spec`.
+
+- *Mutable in place*: the running Agora task is told, or needs not be told.
+- *A change restarts the Agora task*: it is stopped, and another one is started with the changed settings.
+- *Immutable*: the API server refuses a change.
+
+## spec
+
+{_table(properties["spec"], "spec")}
+
+### Rules
+
+What the API server checks beyond types and bounds, and what it answers.
+
+| at | it |
+|---|---|
+{_rules(properties["spec"])}
+
+## status
+
+{_table(properties["status"], "status", with_default=False)}
+
+## Columns
+
+`kubectl get {names["shortNames"][0]}` shows:
+
+| column | from | with | |
+|---|---|---|---|
+{columns}
+
+Field selectors: {", ".join(f"`{field['jsonPath'].removeprefix('.')}`" for field in version["selectableFields"])}, as in
+`kubectl get {names["shortNames"][0]} --field-selector status.phase=Running`.
+"""
+
+
+def readme(text: str, crd: Schema) -> str:
+    """The README with its table of fields made anew; unchanged where it has no markers."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return text
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return f"{before}{BEGIN}\n{_table(spec, 'spec', depth=1)}\n{END}{after}"
+
+
+def rows(schema: Schema, path: str, *, depth: int | None = None) -> Iterator[Row]:
+    """The fields of an object, each followed by its own.
+
+    Args:
+        schema: The object's.
+        path: Where it stands, as `spec`.
+        depth: Levels to go down; None for all.
+    """
+    for name, child in schema.get("properties", {}).items():
+        here = f"{path}.{name}"
+        default = yaml.safe_dump(child["default"], default_flow_style=True).split("\n")[0] if "default" in child else ""
+        yield Row(here, _kind(child), default, child["description"])
+        if depth is None or depth > 1:
+            inner, suffix = (child["items"], "[]") if "items" in child else (child, "")
+            yield from rows(inner, here + suffix, depth=None if depth is None else depth - 1)
+
+
+def _table(schema: Schema, path: str, *, depth: int | None = None, with_default: bool = True) -> str:
+    head = "| field | type | default | |\n|---|---|---|---|" if with_default else "| field | type | |\n|---|---|---|"
+    lines = [head]
+    for row in rows(schema, path, depth=depth):
+        default = f" {f'`{_cell(row.default)}`' if row.default else ''} |" if with_default else ""
+        name = row.path.removeprefix(f"{path}.")
+        lines.append(f"| `{name}` | {_cell(row.kind)} |{default} {_cell(row.description)} |")
+    return "\n".join(lines)
+
+
+def _rules(schema: Schema, path: str = "spec") -> str:
+    found: dict[tuple[str, str], None] = {}
+    _collect_rules(schema, path, found)
+    return "\n".join(f"| `{at}` | {_cell(message)} |" for at, message in found)
+
+
+def _collect_rules(schema: Schema, path: str, found: dict[tuple[str, str], None]) -> None:
+    for rule in schema.get("x-kubernetes-validations", []):
+        found[path + rule.get("fieldPath", ""), rule["message"]] = None
+    for name, child in schema.get("properties", {}).items():
+        _collect_rules(child, f"{path}.{name}", found)
+    if "items" in schema:
+        _collect_rules(schema["items"], f"{path}[]", found)
+
+
+def _kind(schema: Schema) -> str:
+    """The type in words: `string, 1 to 64 characters`, `list of 1 to 4 strings`, `Replace or Overlap`."""
+    if "enum" in schema:
+        *first, last = (f"`{value}`" for value in schema["enum"])
+        return f"{', '.join(first)} or {last}"
+    match schema["type"]:
+        case "string" if schema.get("format") == "date-time":
+            return "time (RFC 3339)"
+        case "string":
+            return f"string, {_span(schema, 'Length')} characters"
+        case "array":
+            return f"list of {_span(schema, 'Items')} {schema['items']['type']}s"
+        case "integer":
+            return f"integer, {schema['minimum']} to {schema['maximum']}"
+        case kind:
+            return str(kind)
+
+
+def _span(schema: Schema, what: str) -> str:
+    lowest, highest = schema.get(f"min{what}", 0), schema[f"max{what}"]
+    return f"{lowest} to {highest}" if lowest else f"up to {highest}"
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("_", "\\_") if "`" not in text else text
+
+
+if __name__ == "__main__":
+    main()
