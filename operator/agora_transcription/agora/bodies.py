@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["common_body", "secrets_of", "update_body", "update_mask"]
 
-_MASKS = {
-    Field.LANGUAGES: ("languages",),
-    Field.SUBSCRIBE_AUDIO_UIDS: ("rtcConfig.subscribeAudioUids",),
-    Field.UID_LANGUAGES: ("uidLanguagesConfig",),
-    Field.TRANSLATION: ("translateConfig.enable", "translateConfig.languages"),
-}
-
 
 def common_body(request: StartRequest) -> dict[str, object]:
     """What both dialects start a task with; all speakers are meant by naming none."""
@@ -57,12 +50,16 @@ def common_body(request: StartRequest) -> dict[str, object]:
 
 
 def update_mask(update: Update) -> str:
-    """The mask of an update, comma-separated in a fixed order; every field in it is replaced as a whole."""
-    return ",".join(mask for field in Field if field in update.fields for mask in _MASKS[field])
+    """The mask of an update, comma-separated: each leaf of the body, which is replaced as a whole."""
+    return ",".join(
+        f"{name}.{inner}" if inner else name
+        for name, value in update_body(update).items()
+        for inner in (value if isinstance(value, dict) else ("",))
+    )
 
 
 def update_body(update: Update) -> dict[str, object]:
-    """The body of an update: each masked field in full, and nothing else."""
+    """The body of an update: each changed field in full, and nothing else."""
     settings = update.settings
     body: dict[str, object] = {}
     if Field.LANGUAGES in update.fields:
@@ -133,9 +130,9 @@ def _uid_languages(items: Iterable[UidLanguages]) -> list[dict[str, object]]:
 
 
 def _translation(translation: Translation | None) -> dict[str, object]:
-    """Both members always: V6 requires them together, and a disabled translation keeps its languages."""
-    if translation is None:
-        return {"enable": False, "languages": []}
+    """Both members, as V6 requires: a disabled translation keeps its languages, and only one without any has none."""
+    if translation is None or not translation.languages:
+        return {"enable": False}
     return {"enable": translation.enabled, "languages": _pairs(translation.languages)}
 
 

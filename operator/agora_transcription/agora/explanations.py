@@ -45,9 +45,10 @@ _ID_DEPTH = 4
 
 _TAG = re.compile(r"<[^<>]*>")
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_~-]{24,}")
-_NAMED_SECRET = re.compile(
-    r"""((?:token|secret|password|certificate|credential|(?:access|secret)_?key)s?["']? ?[:=] ?["']?)[^\s"'&,;}]+""",
-    re.IGNORECASE,
+_KEYWORD = r"(?:token|secret|password|certificate|credential|(?:access|secret)_?key)s?"
+_NAMED_SECRET = re.compile(rf"""({_KEYWORD}(?:["']? ?= ?["']?|["'] ?: ?["']?|: ?["']))[^\s"'&,;}}]+""", re.IGNORECASE)
+_SECRET_IN_PROSE = re.compile(  # "pubBotToken: required" says no secret: a word of letters stays
+    rf"""({_KEYWORD} ?: ?)(?=[a-z.]*[^\sa-z.,;:!?"'])[^\s"'&,;}}]+""", re.IGNORECASE
 )
 _AUTHORIZATION = re.compile(r"\b(basic|bearer) [A-Za-z0-9+/=_~.-]{8,}", re.IGNORECASE)
 _TASK_ID_IN_TEXT = re.compile(
@@ -179,7 +180,7 @@ def _cut(text: str, secrets: tuple[SecretStr, ...]) -> str:
     for spelling in sorted(spellings, key=len, reverse=True):  # the longest first: one may be a part of another
         text = text.replace(spelling, CUT)
     text = _AUTHORIZATION.sub(rf"\1 {CUT}", text)
-    text = _NAMED_SECRET.sub(rf"\1{CUT}", text)
+    text = _SECRET_IN_PROSE.sub(rf"\1{CUT}", _NAMED_SECRET.sub(rf"\1{CUT}", text))
     return _LONG_WORD.sub(lambda word: CUT if any(char.isdigit() for char in word.group()) else word.group(), text)
 
 

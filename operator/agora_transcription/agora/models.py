@@ -135,7 +135,8 @@ class LiveSettings:
         languages: 1 to 4 spoken languages.
         subscribe_audio_uids: The speakers, numeric UIDs as strings; None for all of them.
         uid_languages: Per-speaker languages; empty for none.
-        translation: None for a task that never had any.
+        translation: None for a task that never had any; to switch one off, disable it and keep its languages, which
+            V6 wants to hear again.
     """
 
     languages: tuple[str, ...]

@@ -1,9 +1,10 @@
 """RTC tokens, with which Agora's bot joins the channel that it transcribes.
 
 A token cannot be renewed on a running task (neither dialect's update takes one), so its expiry is the end of the task.
-Agora's two packages each have a trap that this module closes: `agoraiotools` (version 007) returns an empty token for
-malformed ids, and `agora-token-builder` (version 006) takes the expiry as an absolute time, where a lifetime passed
-by mistake makes a token that expired in 1970.
+The layouts and signatures are those of Agora's two packages. Of these the parts are used, not the one-line builders:
+those read the clock by themselves, that of `agoraiotools` (version 007) returns an empty token for malformed ids, and
+that of `agora-token-builder` (version 006) takes its expiry as an absolute time, so that a lifetime passed by mistake
+makes a token that expired in 1970.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from agora_token_builder import RtcTokenBuilder
-from agora_token_builder.RtcTokenBuilder import Role_Publisher
+from agora_token_builder.AccessToken import (
+    AccessToken,
+    kJoinChannel,
+    kPublishAudioStream,
+    kPublishDataStream,
+    kPublishVideoStream,
+)
 from pydantic import SecretStr
 
 with warnings.catch_warnings():
     # The package imports its own deprecated dynamic keys, which nobody here asked for.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from agoraiotools.AccessToken2 import AccessToken, ServiceRtc
+    from agoraiotools.AccessToken2 import AccessToken2, ServiceRtc
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -92,27 +98,34 @@ def mint_rtc_token(
     if not 1 <= lifetime_seconds <= MAX_LIFETIME_SECONDS:
         raise ValueError(f"a token's lifetime is 1 to {MAX_LIFETIME_SECONDS} s, not {lifetime_seconds}")
     issued = int(now.astimezone(UTC).timestamp())
-    if version is TokenVersion.V006:
-        expiry = issued + lifetime_seconds
-        token = RtcTokenBuilder.buildTokenWithUid(account.app_id, certificate, channel, uid, Role_Publisher, expiry)
-    else:
-        # The package's RtcTokenBuilder2 does the same, but reads the clock by itself.
-        unbuilt = AccessToken(account.app_id, certificate, issue_ts=issued, expire=lifetime_seconds)
-        unbuilt.add_service(_publisher(channel, uid, lifetime_seconds))
-        token = unbuilt.build()
+    build = _build_006 if version is TokenVersion.V006 else _build_007
+    token = build(account.app_id, certificate, channel, uid, (issued, lifetime_seconds))
     if not token:
         raise ValueError(f"no {version} token could be made for App ID and certificate")
     return SecretStr(token)
 
 
-def _publisher(channel: str, uid: str, lifetime_seconds: int) -> ServiceRtc:
-    """The privileges of a publisher: captions are a data stream."""
+def _build_006(app_id: str, certificate: str, channel: str, uid: str, span: tuple[int, int]) -> str:
+    """What the package's RtcTokenBuilder does for a publisher; `span` is the time of issue and the seconds from it."""
+    issued, lifetime = span
+    token = AccessToken(app_id, certificate, channel, uid)
+    token.ts = issued + MAX_LIFETIME_SECONDS
+    for privilege in (kJoinChannel, kPublishAudioStream, kPublishVideoStream, kPublishDataStream):
+        token.addPrivilege(privilege, issued + lifetime)
+    return str(token.build())
+
+
+def _build_007(app_id: str, certificate: str, channel: str, uid: str, span: tuple[int, int]) -> str:
+    """What the package's RtcTokenBuilder2 does for a publisher; `span` is the time of issue and the seconds from it."""
+    issued, lifetime = span
     service = ServiceRtc(channel, uid)
     for privilege in (
-        ServiceRtc.kPrivilegeJoinChannel,
-        ServiceRtc.kPrivilegePublishAudioStream,
-        ServiceRtc.kPrivilegePublishVideoStream,
-        ServiceRtc.kPrivilegePublishDataStream,
+        service.kPrivilegeJoinChannel,
+        service.kPrivilegePublishAudioStream,
+        service.kPrivilegePublishVideoStream,
+        service.kPrivilegePublishDataStream,
     ):
-        service.add_privilege(privilege, lifetime_seconds)
-    return service
+        service.add_privilege(privilege, lifetime)
+    token = AccessToken2(app_id, certificate, issue_ts=issued, expire=lifetime)
+    token.add_service(service)
+    return str(token.build())

@@ -68,7 +68,10 @@ async def ask(agora: Agora, operation: Operation, account: Account, request: Sta
             await agora.list_live(account, "room", datetime.now(UTC))
 
 
-def rows(table: list[tuple[tuple[str, ...] | str, int, Any, type[AgoraError]]]) -> list[Any]:
+Row = tuple[tuple[str, ...] | str, int, Any, type[AgoraError]]
+
+
+def rows(table: list[Row]) -> list[Any]:
     """One test per operation of each row."""
     return [
         pytest.param(
@@ -83,12 +86,12 @@ def rows(table: list[tuple[tuple[str, ...] | str, int, Any, type[AgoraError]]]) 
     ]
 
 
-V7 = [
+V7: list[Row] = [
     # "200 is a success, anything else a failure"
     ("start", 201, {"agent_id": "1NT29X10YH"}, Conflict),
     ("start", 202, {"agent_id": "1NT29X10YH"}, Conflict),
     ("start", 206, {"data": {"agent_id": "1NT29X10YH"}}, Conflict),
-    ("start", (201), {}, Upstream),
+    ("start", 201, {}, Upstream),
     ("start", 206, {"reason": "timeout"}, Upstream),
     ((*OF_A_TASK, "list"), 202, {"agent_id": "1NT29X10YH", "status": "RUNNING"}, Upstream),
     ((*EVERY, "list"), 204, "", Upstream),
@@ -142,7 +145,7 @@ V7 = [
     (EVERY, 408, "", Upstream),
 ]
 
-V6 = [
+V6: list[Row] = [
     # HTTP x code matrix, start
     ("start", 201, {"code": 7, "taskId": "6b2c5a"}, Conflict),
     ("start", 201, {"code": 7}, Upstream),
@@ -210,7 +213,7 @@ V6 = [
 
 
 @pytest.mark.parametrize(("operation", "status", "body", "error"), rows(V7))
-async def test_v7_answers(  # noqa: PLR0917 - fixtures, then the row
+async def test_v7_answers(
     v7: Agora,
     account: Account,
     fullest_request: StartRequest,
@@ -227,7 +230,7 @@ async def test_v7_answers(  # noqa: PLR0917 - fixtures, then the row
 
 
 @pytest.mark.parametrize(("operation", "status", "body", "error"), rows(V6))
-async def test_v6_answers(  # noqa: PLR0917 - fixtures, then the row
+async def test_v6_answers(
     v6: Agora,
     account: Account,
     fullest_request: StartRequest,

@@ -150,6 +150,8 @@ UNMASKED = [
     "Token is expired",
     "The taskId does not match with builderToken.",
     "Task exceeded maximum lifetime",
+    "rtcConfig.pubBotToken: required, the project has an app certificate",
+    "rtcConfig.pubBotToken: valid for more than a day.",
 ]
 
 
@@ -163,6 +165,9 @@ MASKED = [
     ("basic dXNlcjpwYXNz was refused", "dXNlcjpwYXNz"),
     ("customerSecret=hunter2 is wrong", "hunter2"),
     ('{"password": "hunter2"}', "hunter2"),
+    ("password='hunter'", "hunter"),
+    ('{"secret": "hunter"}', "hunter"),
+    ("password: hunter2", "hunter2"),
     ("accessKey: AKIA, secretKey: abc/def", "abc/def"),
     (base64.b64encode(bytes(range(40))).decode(), "AAECAwQF"),
 ]

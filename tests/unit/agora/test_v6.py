@@ -19,6 +19,8 @@ from agora_transcription.agora import (
     RequestRefused,
     State,
     TokenRefused,
+    Translation,
+    TranslationPair,
     Update,
     Upstream,
 )
@@ -36,7 +38,7 @@ QUOTED = "wO_Xx-9%2F%2B%3D%26,%20token"
 STARTED = {"taskId": "6b2c", "createTs": 1700000000, "status": "IN_PROGRESS"}
 
 
-def body_of(request: httpx.Request) -> Any:  # noqa: ANN401 - whatever JSON was sent
+def body_of(request: httpx.Request) -> Any:
     return json.loads(request.content)
 
 
@@ -126,7 +128,10 @@ async def test_query_update_and_stop_carry_the_token_that_started_the_task(
     v6: Agora, account: Account, scripted: ScriptedAgora
 ) -> None:
     handle = Handle("6b2c/7", TOKEN)
-    update = Update(3, frozenset({Field.LANGUAGES, Field.TRANSLATION}), LiveSettings(languages=("en-US",)))
+    translation = Translation(enabled=True, languages=(TranslationPair("en-US", ("de-DE",)),))
+    update = Update(
+        3, frozenset({Field.LANGUAGES, Field.TRANSLATION}), LiveSettings(("en-US",), translation=translation)
+    )
     scripted.answers(
         httpx.Response(200, json={"status": "IN_PROGRESS"}), httpx.Response(200, json=STARTED), httpx.Response(200)
     )
