@@ -126,12 +126,12 @@ class Budgets:
         Raises:
             CircuitOpen: These credentials were refused, and it is not time to try them again.
         """
-        asked = self._clock()
+        asked, fingerprint = self._clock(), account.fingerprint
         project = self._project(account.app_id, asked)
-        probe_at = project.probe_at.get(account.fingerprint, asked)
+        probe_at = project.probe_at.get(fingerprint, asked)
         if probe_at > asked:  # before it waits for anything
             raise CircuitOpen(probe_at - asked)
-        waiter = _Waiter(account.fingerprint, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(fingerprint, asyncio.get_running_loop().create_future())
         heapq.heappush(project.waiters, (priority, next(self._order), waiter))
         self._serve(project)
         try:
@@ -144,7 +144,10 @@ class Budgets:
             self._observe_wait(self._clock() - asked)
 
     def report(self, account: Account, error: AgoraError | None) -> None:
-        """Learn from the end of a call: None for a success, else what it raised."""
+        """Learn from the end of a call: None for a success, else what it raised.
+
+        A call that was cancelled has taught nothing and is not reported: as a success it would close a breaker.
+        """
         now = self._clock()
         project = self._project(account.app_id, now)
         if isinstance(error, CredentialsRefused):

@@ -52,7 +52,7 @@ _SECRET_IN_PROSE = re.compile(  # "pubBotToken: required" says no secret: a word
 )
 _AUTHORIZATION = re.compile(r"\b(basic|bearer) [A-Za-z0-9+/=_~.-]{8,}", re.IGNORECASE)
 _TASK_ID_IN_TEXT = re.compile(
-    r"(?:task|agent)[_ ]?id[\"']?\W{0,3}(?:is\W{1,3})?((?=[a-z_-]*\d)[\w-]{8,128})", re.IGNORECASE
+    r"(?:task|agent)[_ ]?id[\"']?\W{0,3}(?:is\W{1,3})?((?=[a-z_-]{0,127}\d)[\w-]{8,128})", re.IGNORECASE
 )
 
 

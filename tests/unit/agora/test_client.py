@@ -156,6 +156,21 @@ async def test_once_sent_the_outcome_is_ambiguous(
         assert len(served.requests) == 1
 
 
+async def test_a_start_on_a_connection_that_breaks_is_not_repeated_by_the_pool(
+    account: Account, smallest_request: StartRequest
+) -> None:
+    answers = iter((answer, hang_up))
+
+    async def once(writer: asyncio.StreamWriter) -> None:
+        await next(answers)(writer)
+
+    async with server(once) as served, AgoraClient(served.url) as client:
+        await client.dialect(Dialect.V7).query(account, Handle("6b2c"))
+        with pytest.raises(Ambiguous):
+            await client.dialect(Dialect.V7).start(account, smallest_request, None)
+    assert (served.connections, len(served.requests)) == (1, 2)
+
+
 async def test_ids_tokens_and_masks_arrive_as_they_were_written(
     account: Account, smallest_request: StartRequest
 ) -> None:

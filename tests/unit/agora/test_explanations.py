@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -56,6 +57,16 @@ def test_text_is_shortened_to_what_a_terminal_shows() -> None:
 )
 def test_hostile_bodies_are_read_without_harm(body: bytes) -> None:
     explain(body).text.encode()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["taskid", "taskId is ", "token: ", "token:", "token=", "basic ", "a", "a1", "<", "a-_", '"', "secret.", "</"],
+)
+def test_no_body_takes_long_to_read(piece: str) -> None:
+    began = time.process_time()
+    explain((piece * 65_536)[:65_536].encode(), [SecretStr("demo-secret")])
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("code", [True, 4.9, "4 9", 10**400, "9" * 400, -1, "-1", [49], "٤٩"])
