@@ -1,0 +1,216 @@
+"""The demo: everything that the operator does, on this machine, each step checked.
+
+A real control plane (or a cluster that is there already), the operator under the rights that it has in production, and
+the simulator in Agora's place. Everything of it is in one private folder and in processes that end with this one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from agora_transcription.local import story
+from agora_transcription.local.binaries import BinariesNotFoundError, find_binaries
+from agora_transcription.local.cluster import Cluster, KubectlError
+from agora_transcription.local.controlplane import ControlPlane, StartTimeoutError
+from agora_transcription.local.manifests import Manifests, find_manifests
+from agora_transcription.local.processes import GuardedProcess, ProcessEndedError
+from agora_transcription.local.terminal import StepFailed, Terminal, relative
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["run"]
+
+NAMESPACE: Final = "agora-transcription-demo"
+"""Of its own, and the only one that the demo's operator watches: it must not touch the tasks of a cluster in use."""
+
+SERVICE_ACCOUNT: Final = ("agora-transcription", "agora-transcription-operator")
+
+INTERRUPTED: Final = 130
+"""The exit code of a process that Ctrl-C ended."""
+
+
+def run(*, keep: bool, kubeconfig: str | None) -> int:
+    """Set everything up, act the story and take everything down.
+
+    Args:
+        keep: leave everything running at the end, with the sample task applied, until Ctrl-C.
+        kubeconfig: of a cluster to use instead of a control plane of the demo's own.
+
+    Returns:
+        The exit code: 0 only if each step was seen to happen.
+    """
+    began = time.monotonic()
+    try:
+        manifests = find_manifests()
+        with ExitStack() as stack:
+            cluster = stack.enter_context(_existing(Path(kubeconfig)) if kubeconfig else _own())
+            terminal = _terminal(cluster, stack)
+            try:
+                agora, metrics = _set_up(terminal, cluster, manifests, stack, existing=kubeconfig is not None)
+                story.tell(terminal, manifests.samples, agora)
+                print(f"\nEach step was seen to happen, in {time.monotonic() - began:.0f} s.", flush=True)
+                if keep:
+                    _keep(terminal, cluster, manifests, agora, metrics)
+            except (StepFailed, KubectlError, ProcessEndedError):
+                _show_logs(terminal)
+                raise
+    except KeyboardInterrupt:
+        print("\nInterrupted; everything is ended.", file=sys.stderr)
+        return INTERRUPTED
+    except (
+        BinariesNotFoundError,
+        FileNotFoundError,
+        KubectlError,
+        ProcessEndedError,
+        StartTimeoutError,
+        StepFailed,
+    ) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def _own() -> Iterator[Cluster]:
+    binaries = find_binaries()
+    print("Starting etcd and kube-apiserver ...", flush=True)
+    with ControlPlane(binaries) as control_plane:
+        yield control_plane
+
+
+@contextmanager
+def _existing(kubeconfig: Path) -> Iterator[Cluster]:
+    found = shutil.which("kubectl")
+    kubectl = Path(found) if found else find_binaries().kubectl
+    with tempfile.TemporaryDirectory(prefix="agora-transcription-") as directory:
+        yield Cluster(kubeconfig, kubectl, Path(directory))
+
+
+def _terminal(cluster: Cluster, stack: ExitStack) -> Terminal:
+    """A terminal whose kubectl has a kubeconfig of its own: the user's stays as it is."""
+    kubeconfig = cluster.directory / "demo.kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(cluster.kubectl("config", "view", "--raw", "--minify", "--flatten"))
+    environment = os.environ | {
+        "KUBECONFIG": str(kubeconfig),
+        "KUBECACHEDIR": str(cluster.directory / "kubectl-cache"),
+        "PATH": f"{cluster.kubectl_binary.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        # The simulator is on this machine, whatever proxy leads to the rest of the world.
+        "NO_PROXY": f"127.0.0.1,localhost,{os.environ.get('NO_PROXY', '')}",
+    }
+    check = cluster.check if isinstance(cluster, ControlPlane) else lambda: None
+    terminal = Terminal(cluster.directory, environment, check)
+    stack.callback(terminal.close)
+    return terminal
+
+
+def _set_up(
+    terminal: Terminal, cluster: Cluster, manifests: Manifests, stack: ExitStack, *, existing: bool
+) -> tuple[str, str]:
+    """Install the CRD and the roles, start the simulator and the operator; answers the URLs of Agora and /metrics."""
+    terminal.say("What an administrator does once: the resource, and the operator's account and roles.")
+    terminal.run("kubectl", "apply", "-f", relative(manifests.crds), expect="the API server takes the CRD")
+    crd = "crd/transcriptiontasks.transcription.dev"
+    terminal.run("kubectl", "wait", "--for=condition=Established", crd, "--timeout=30s", expect="the CRD is served")
+    terminal.run("kubectl", "apply", "-k", relative(manifests.kustomize), expect="the API server takes the roles")
+
+    terminal.say(
+        "An Agora on this machine, and the operator: as its ServiceAccount, with the rights of its roles alone."
+    )
+    simulator = terminal.start("simulator", "--listen=127.0.0.1:0", ready=lambda process: _url(process) is not None)
+    agora = _url(simulator) or ""
+    print(simulator.log_tail(1), flush=True)
+    metrics, health = _free_addresses(2)
+    terminal.start(
+        "operator",
+        f"--kubeconfig={cluster.service_account_kubeconfig(*SERVICE_ACCOUNT)}",
+        f"--namespace={NAMESPACE}",
+        f"--agora-url={agora}",
+        f"--metrics-address={metrics}",
+        f"--health-address={health}",
+        ready=lambda _: _answers(f"http://{health}/readyz"),
+    )
+
+    if existing:
+        # A demo that was killed may have left a task, whose finalizer needs the operator to go.
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+        stack.callback(_leave, cluster)
+    terminal.say("A namespace to work in.")
+    terminal.run("kubectl", "create", "namespace", NAMESPACE, expect="the namespace is created")
+    terminal.run(
+        *("kubectl", "config", "set-context", "--current", f"--namespace={NAMESPACE}"),
+        expect="kubectl uses the namespace",
+    )
+    return agora, f"http://{metrics}/metrics"
+
+
+def _leave(cluster: Cluster) -> None:
+    """Take the demo's objects out of a cluster that stays, while the operator still runs."""
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
+    print("\nThe cluster keeps the CRD and the roles; what the demo created in it beside them is gone.", flush=True)
+
+
+def _keep(terminal: Terminal, cluster: Cluster, manifests: Manifests, agora: str, metrics: str) -> None:
+    """Leave everything running until Ctrl-C, and say what can be done with it."""
+    story.apply_samples(terminal, manifests.samples)
+    path = "" if shutil.which("kubectl") else f"    export PATH={cluster.kubectl_binary.parent}:$PATH\n"
+    print(
+        f"""
+Everything runs until Ctrl-C. In another terminal:
+
+{path}    export KUBECONFIG={cluster.directory / "demo.kubeconfig"}
+    kubectl get ttask --watch
+    kubectl describe ttask standup
+    kubectl patch ttask standup --type merge -p '{{"spec":{{"suspend":true}}}}'
+    kubectl explain ttask.spec
+    curl {agora}/simulator/tasks
+    curl {metrics}
+    tail -f {terminal.background["operator"].log}
+""",
+        flush=True,
+    )
+    try:
+        while True:
+            terminal.check()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        print("\nEnding everything ...", flush=True)
+
+
+def _show_logs(terminal: Terminal) -> None:
+    for name, process in terminal.background.items():
+        print(f"\nThe end of the log of the {name}:\n{process.log_tail()}", file=sys.stderr)
+
+
+def _url(simulator: GuardedProcess) -> str | None:
+    """Where the simulator listens, as it says itself."""
+    found = re.search(r"listening on (\S+)", simulator.log_tail())
+    return found[1] if found else None
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _free_addresses(count: int) -> list[str]:
+    """Loopback addresses that nobody listens on, each another one."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{bound.getsockname()[1]}" for bound in sockets]
