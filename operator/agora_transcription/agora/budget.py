@@ -151,6 +151,7 @@ class Budgets:
         now = self._clock()
         project = self._project(account.app_id, now)
         if isinstance(error, CredentialsRefused):
+            self._forget_old_breakers(project, now)
             project.probe_at[account.fingerprint] = now + self._probe_interval
             self._turn_away(project, account.fingerprint)
         elif isinstance(error, Throttled):

@@ -458,6 +458,17 @@ def test_idle_accounts_are_forgotten() -> None:
     assert run(scenario()) <= 128
 
 
+def test_credentials_that_were_replaced_are_forgotten() -> None:
+    async def scenario() -> int:
+        budget = budgets()
+        for number in range(100):
+            budget.report(replace(ACCOUNT, customer_secret=SecretStr(f"wrong {number}")), REFUSED)
+            await asyncio.sleep(60)
+        return len(budget._projects[ACCOUNT.app_id].probe_at)
+
+    assert run(scenario()) <= 10
+
+
 def test_what_has_been_forgotten_was_not_needed() -> None:
     async def scenario() -> float:
         budget = budgets(rate=10, burst=1)
