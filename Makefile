@@ -9,7 +9,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt kind kind-delete requirements clean control-plane
+.PHONY: help demo test lint fmt docs kind kind-delete requirements clean control-plane
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: $(VENV) ## Check style, formatting, types and the direction of imports
 fmt: $(VENV) ## Format the code and fix what can be fixed
 	.venv/bin/ruff check --fix-only
 	.venv/bin/ruff format
+
+docs: $(VENV) ## Generate the reference of fields from the CRD
+	.venv/bin/python docs/generate_reference.py
 
 kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
 	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }

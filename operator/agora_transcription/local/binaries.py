@@ -105,6 +105,8 @@ def main() -> None:
         print(find_binaries().etcd.parent)
     except BinariesNotFoundError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; the next attempt begins where Go's own cache ends.")
 
 
 def _fetch(directory: Path, say: Callable[[str], None]) -> Binaries | None:
