@@ -1,7 +1,8 @@
-"""One real control plane for the whole run, with the project's CRD, and a namespace for each test that asks for one."""
+"""One real control plane for the whole run, with the project's CRD and roles, and a namespace for each test."""
 
 from __future__ import annotations
 
+import base64
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,25 +10,65 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agora_transcription.local.controlplane import ControlPlane
+from support.world import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CRDS = Path(__file__).parents[2] / "crds"
+ROOT = Path(__file__).parents[2]
+
+BASIC = base64.b64encode(f"{CREDENTIALS['customerId']}:{CREDENTIALS['customerSecret']}".encode()).decode()
+
+NEVER_LOGGED = {
+    "the customer's secret": CREDENTIALS["customerSecret"],
+    "the certificate": CREDENTIALS["appCertificate"],
+    "the basic authentication": BASIC,
+    "an RTC token of version 007": "007eJ",
+    "an RTC token of version 006": "006" + CREDENTIALS["appId"],
+    "a builderToken in a URL": "builderToken=",
+}
+"""What must not stand in any log line of the operator, at whichever level."""
 
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane() as started:
-        started.kubectl("apply", "-f", str(CRDS))
+        started.kubectl("apply", "-f", str(ROOT / "crds"))
         started.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=30s")
         yield started
 
 
+@pytest.fixture(scope="session")
+def operator_kubeconfig(control_plane: ControlPlane) -> Path:
+    """The operator's ServiceAccount, with the roles that it has in production and no others."""
+    control_plane.kubectl("apply", "-k", str(ROOT / "deploy" / "kustomize"))
+    return control_plane.service_account_kubeconfig("agora-transcription", "agora-transcription-operator")
+
+
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    yield from a_namespace(control_plane)
+
+
+@pytest.fixture(scope="module")
+def module_namespace(control_plane: ControlPlane) -> Iterator[str]:
+    yield from a_namespace(control_plane)
+
+
+def a_namespace(control_plane: ControlPlane) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     control_plane.kubectl("create", "namespace", name)
     yield name
     # What a test leaves behind may hold a finalizer that nobody removes any more.
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where all operators of the run write their logs; in the end none of them may hold a secret."""
+    directory = tmp_path_factory.mktemp("logs")
+    yield directory
+    written = {path: path.read_text() for path in directory.glob("*-operator.log")}
+    assert all("Initial authentication has finished" in text for text in written.values())
+    leaks = [f"{what} in {path}" for path, text in written.items() for what, s in NEVER_LOGGED.items() if s in text]
+    assert not leaks

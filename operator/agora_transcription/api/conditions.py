@@ -108,7 +108,7 @@ class Condition(Model):
     type: ConditionType
     status: Literal["True", "False", "Unknown"]
     reason: Annotated[str, Field(min_length=1, max_length=128)]
-    message: Annotated[str, Field(max_length=MESSAGE_LIMIT)] = ""
+    message: Annotated[str, Field(max_length=MESSAGE_LIMIT)]
     observed_generation: int | None = None
     last_transition_time: str
 

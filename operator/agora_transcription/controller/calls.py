@@ -6,6 +6,7 @@ written. Errors that mean something for the step are handled here; the others ri
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -166,14 +167,12 @@ class Caller:
     async def _stop(
         self, task: TranscriptionTask, memory: Memory, step: Stop, api: agora.Agora, account: agora.Account
     ) -> TaskStatus | None:
-        gone = False
-        try:
+        # "Gone" may also mean that an earlier stop is still under way (V6's code 49).
+        with suppress(agora.Gone):
             await api.stop(account, step.handle)
-        except agora.Gone:
-            gone = True
         if step.retiring:
             return transitions.retired_earlier(task, now())
-        if gone or task.deleting:
+        if task.deleting:
             memory.gone = True
             return None
         memory.observation = None

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from agora_transcription.agora import Dialect, Handle, State, Update, state_of
+from agora_transcription.agora.answers import state_of
+from agora_transcription.agora.models import Dialect, Handle, State, Update
 from agora_transcription.api import (
     DeletionPolicy,
     EndReason,

@@ -229,13 +229,15 @@ class Reconciler:
         """Take a step that calls Agora, once the account's budget allows it."""
         uid, services = task.metadata.uid, self.services
         self.queue.add(uid)
-        if not (await self._admitted(uid, credentials.account, step, memory, task)):
+        if not await self._admitted(uid, credentials.account, step, memory, task):
             return "requeue"
         async with self._slots:
             services.metrics.active_workers.labels(CONTROLLER).inc()
-            error: agora.AgoraError | None = None
+            # What holds unless the call comes to an end: cancelled, it says nothing for the credentials.
+            error: agora.AgoraError | None = agora.Ambiguous(step.operation)
             try:
                 status = await services.caller.perform(task, memory, step, credentials)
+                error = None
             except agora.AgoraError as failure:
                 error = failure
             finally:

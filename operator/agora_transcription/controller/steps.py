@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from agora_transcription.agora import Dialect, Handle, Observation, Update
+    from agora_transcription.agora.models import Dialect, Handle, Observation, Update
     from agora_transcription.api import EndReason, Reason, TaskStatus
     from agora_transcription.api.conditions import Verdict
     from agora_transcription.controller.translate import Credentials

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from agora_transcription.agora import Dialect, State
+from agora_transcription.agora.models import Dialect, State
 from agora_transcription.api import (
     Ended,
     EndReason,
@@ -29,7 +29,7 @@ from agora_transcription.controller.translate import bot_uid, instance_name, set
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from agora_transcription.agora import Observation
+    from agora_transcription.agora.models import Observation
     from agora_transcription.api.conditions import Verdict
 
 __all__ = [
@@ -61,6 +61,9 @@ TASK_LIFETIME: Final = timedelta(hours=72)
 
 TOKEN_LIFETIME: Final = timedelta(hours=24)
 """The longest that an RTC token can be made for, and the lifetime of a V6 builderToken and its task."""
+
+WORD_LIMIT: Final = 256
+"""Characters of `status.agoraStatus` that the CRD takes: more would lose the whole write."""
 
 PHASES: Final = {
     Reason.STARTING: Phase.STARTING,
@@ -139,7 +142,7 @@ def started(
     status = _running(task, dialect, observation.task_id, min(observation.created or now, now), lasts, now)
     status = status.model_copy(
         update={
-            "agora_status": observation.status,
+            "agora_status": observation.status[:WORD_LIMIT],
             "applied": settings_of(task.spec),
             "start_hash": start_hash(task.spec),
             "last_update_time": now,
@@ -185,7 +188,7 @@ def skipped(task: TranscriptionTask) -> TaskStatus:
 
 def observed(status: TaskStatus, observation: Observation) -> TaskStatus:
     """Keep Agora's word for the task's state."""
-    return status.model_copy(update={"agora_status": observation.status})
+    return status.model_copy(update={"agora_status": observation.status[:WORD_LIMIT]})
 
 
 def reserved(task: TranscriptionTask, now: datetime) -> TaskStatus:
@@ -200,7 +203,7 @@ def updated(task: TranscriptionTask, observation: Observation, now: datetime) ->
         update={
             "applied": settings_of(task.spec),
             "last_update_time": now,
-            "agora_status": observation.status or task.status.agora_status,
+            "agora_status": observation.status[:WORD_LIMIT] or task.status.agora_status,
         }
     )
     return concluded(task, status, state_verdict(task, observation.state, observation.status), now)
@@ -252,7 +255,13 @@ def overlapping(task: TranscriptionTask, now: datetime) -> TaskStatus:
     old = task.status
     retiring = Retiring(task_id=old.task_id or "", builder_token=old.builder_token, start_time=old.start_time)
     status = _without_task(old).model_copy(
-        update={"retiring": retiring, "attempt": attempt_of(old) + 1, "attempt_generation": None, "attempt_time": None}
+        update={
+            "retiring": retiring,
+            "attempt": attempt_of(old) + 1,
+            "attempt_generation": None,
+            "attempt_time": None,
+            "restarts": (old.restarts or 0) + 1,
+        }
     )
     verdict = progressing(Reason.ROLLING_OVER, "Starting the next Agora task before the running one expires")
     return concluded(task, status, verdict, now)

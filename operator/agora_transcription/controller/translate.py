@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agora_transcription import agora
-from agora_transcription.agora import Dialect, Field
+from agora_transcription.agora import models as agora
+from agora_transcription.agora.models import Dialect, Field
+from agora_transcription.agora.tokens import mint_rtc_token
 from agora_transcription.api import Applied, TaskSpec, Translation
 
 if TYPE_CHECKING:
@@ -186,11 +187,9 @@ def start_request(
         settings=live_settings(settings_of(spec)),
         idle_timeout_seconds=spec.idle_timeout_seconds,
         bot_uid=bot,
-        bot_token=agora.mint_rtc_token(account, spec.channel, bot, now=now),
+        bot_token=mint_rtc_token(account, spec.channel, bot, now=now),
         subscriber_uid=subscriber,
-        subscriber_token=None
-        if subscriber is None
-        else agora.mint_rtc_token(account, spec.channel, subscriber, now=now),
+        subscriber_token=None if subscriber is None else mint_rtc_token(account, spec.channel, subscriber, now=now),
         unsubscribe_audio_uids=spec.unsubscribe_audio_uids or (),
         keywords=spec.keywords,
         captions=agora.Captions(
@@ -226,6 +225,8 @@ def unsupported(spec: TaskSpec, dialect: Dialect) -> str | None:
         return "spec.keywords must be removed, or spec.agoraApi be V7: Agora's V6 API has no keywords"
     if spec.translation and any(len(pair.targets) > V6_TRANSLATION_TARGETS for pair in spec.translation.languages):
         return "spec.translation.languages[].targets must be at most 5 with Agora's V6 API"
+    if spec.translation and any(pair.source in pair.targets for pair in spec.translation.languages):
+        return "spec.translation.languages[].targets must differ from their source with Agora's V6 API"
     storage = spec.captions.storage
     if storage and storage.vendor not in V6_STORAGE_VENDORS:
         return (

@@ -38,9 +38,6 @@ IN_PLACE = {
 IMMUTABLE = {"channel", "credentialsSecretRef", "agoraApi"}
 
 ONLY_IN_CRD = {
-    # metav1.Condition requires it; the model would do without, but always writes it.
-    ("status.conditions[].message", "required"),
-    ("status.conditions[].message", "default"),
     # Kept as text in memory, because it is written back as it was read.
     ("status.conditions[].lastTransitionTime", "format"),
     # The models leave the bounds of numbers that only Kubernetes makes to Kubernetes.

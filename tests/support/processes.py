@@ -1,0 +1,118 @@
+"""The operator and the simulator as processes, so that they can be killed like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Process:
+    """A sub-command of `agora-transcription` and its log."""
+
+    def __init__(self, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self.log = log
+        self.arguments = arguments
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "agora_transcription", *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of it runs any more."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; answers the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(40)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"{self.arguments[0]} does not end:\n{self.log.read_text()[-4000:]}") from None
+
+    async def wait_for(self, url: str, timeout: float = 30) -> None:
+        """Wait until a page answers 200."""
+        async with httpx.AsyncClient() as client, asyncio.timeout(timeout):
+            while True:
+                assert self.running, f"{self.arguments[0]} has ended:\n{self.log.read_text()[-4000:]}"
+                try:
+                    if (await client.get(url)).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+
+
+class Operator(Process):
+    """The operator, under a kubeconfig that the production roles hold for."""
+
+    def __init__(self, log: Path, kubeconfig: Path, namespace: str, agora_url: str, *flags: str) -> None:
+        self.health = f"http://127.0.0.1:{(health := free_port())}"
+        self.metrics = f"http://127.0.0.1:{(metrics := free_port())}/metrics"
+        super().__init__(
+            log,
+            "operator",
+            f"--kubeconfig={kubeconfig}",
+            f"--namespace={namespace}",
+            f"--agora-url={agora_url}",
+            f"--health-address=127.0.0.1:{health}",
+            f"--metrics-address=127.0.0.1:{metrics}",
+            "--log-level=debug",
+            *flags,
+        )
+
+    async def start_and_wait(self) -> None:
+        self.start()
+        await self.wait_for(f"{self.health}/readyz")
+
+
+class Simulator(Process):
+    """An Agora."""
+
+    def __init__(self, log: Path) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        super().__init__(log, "simulator", f"--listen=127.0.0.1:{port}")
+
+    async def start_and_wait(self) -> None:
+        self.start()
+        await self.wait_for(f"{self.url}/healthz")
