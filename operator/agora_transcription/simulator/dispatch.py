@@ -68,7 +68,8 @@ async def _play(
 ) -> Answer | None:
     """Do what a fault says; None when there is nobody left to answer."""
     answer = _perform(operation, world, incoming, call) if fault.takes_effect_first else None
-    await asyncio.sleep(fault.delay_seconds)
+    if fault.delay_seconds:  # else a call that is seen could be released before it is held
+        await asyncio.sleep(fault.delay_seconds)
     if fault.drop:
         await _close(request)
         return None

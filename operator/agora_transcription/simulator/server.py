@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["run", "serving"]
 
 GRACE_SECONDS: Final = 1
-"""How long requests may take to end when the server does; held ones would wait for ever."""
+"""How long requests may take to end when the server does: those that a fault delays."""
 
 BACKLOG: Final = 2048
 
@@ -93,6 +93,12 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A held request would wait for ever; without its connection it ends, and nothing comes of it.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
