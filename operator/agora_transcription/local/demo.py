@@ -63,20 +63,14 @@ def run(*, keep: bool, kubeconfig: str | None) -> int:
                 print(f"\nEach step was seen to happen, in {time.monotonic() - began:.0f} s.", flush=True)
                 if keep:
                     _keep(terminal, cluster, manifests, agora, metrics)
-            except (StepFailed, KubectlError, ProcessEndedError):
-                _show_logs(terminal)
-                raise
+            except (StepFailed, KubectlError, ProcessEndedError) as error:
+                # Here, before everything is taken down: the logs go with it.
+                _report(error, terminal)
+                return 1
     except KeyboardInterrupt:
         print("\nInterrupted; everything is ended.", file=sys.stderr)
         return INTERRUPTED
-    except (
-        BinariesNotFoundError,
-        FileNotFoundError,
-        KubectlError,
-        ProcessEndedError,
-        StartTimeoutError,
-        StepFailed,
-    ) as error:
+    except (BinariesNotFoundError, FileNotFoundError, KubectlError, ProcessEndedError, StartTimeoutError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
@@ -189,9 +183,10 @@ Everything runs until Ctrl-C. In another terminal:
         print("\nEnding everything ...", flush=True)
 
 
-def _show_logs(terminal: Terminal) -> None:
+def _report(error: Exception, terminal: Terminal) -> None:
     for name, process in terminal.background.items():
         print(f"\nThe end of the log of the {name}:\n{process.log_tail()}", file=sys.stderr)
+    print(f"\n{error}", file=sys.stderr, flush=True)
 
 
 def _url(simulator: GuardedProcess) -> str | None:

@@ -46,7 +46,8 @@ class Terminal:
     """Types commands, one after the other, and keeps the processes that run in the background.
 
     Args:
-        directory: where the logs of the processes go, and what a command says.
+        directory: where the logs of the processes go, and what a command says; it goes with the first process that is
+            ended from outside, be it because this one was killed.
         environment: of every command.
         check: raises ProcessEndedError when something beneath has ended, the control plane say.
 
@@ -133,6 +134,7 @@ class Terminal:
             [sys.executable, "-m", "agora_transcription", name, *arguments],
             log=self._directory / f"{name}.log",
             environment=self._environment,
+            remove=self._directory,
         )
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not ready(process):
