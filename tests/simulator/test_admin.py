@@ -102,7 +102,7 @@ async def test_every_call_is_recorded_in_order(client: Client) -> None:
         (4, "start", "V6", "tt-b-1", "elsewhere", 200),
     ]
     assert (rows[0]["taskId"], rows[1]["taskId"]) == (agent_id, agent_id)
-    assert (rows[1]["updateMask"], rows[1]["sequenceId"], rows[1]["at"]) == ("languages", "4", 1_800_000_005.0)
+    assert (rows[1]["updateMask"], rows[1]["sequenceId"], rows[1]["at"]) == ("languages", 4, 1_800_000_005.0)
     assert len(rows[4]["taskId"]) == 32
     assert {row["appId"] for row in rows} == {"1" * 32}
 

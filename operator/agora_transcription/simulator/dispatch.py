@@ -7,6 +7,7 @@ A fault may want the connection closed without an answer. The server offers that
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import uuid
 from dataclasses import dataclass
@@ -152,7 +153,9 @@ def _record(operation: Operation, world: World, incoming: Incoming) -> Call:
         instance_id = ticket.instance_id if ticket else _text(content.get("instanceId"))
         call.name = _text(content.get("name")) or instance_id
         call.channel = _text(rtc.get("channelName")) if isinstance(rtc, dict) else parameters.get("channel")
-    call.update_mask, call.sequence_id = parameters.get("updateMask"), parameters.get("sequenceId")
+    call.update_mask = parameters.get("updateMask")
+    with contextlib.suppress(ValueError):
+        call.sequence_id = int(parameters.get("sequenceId", ""))
     world.calls.append(call)
     return call
 

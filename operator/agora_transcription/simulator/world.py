@@ -32,7 +32,7 @@ class Call:
         channel: The channel.
         code: What it was answered with; None while it waits, and for good if it was dropped.
         update_mask: Of an update, as sent.
-        sequence_id: Of an update, as sent.
+        sequence_id: Of an update; None where it was no number.
     """
 
     at: float
@@ -44,7 +44,7 @@ class Call:
     channel: str | None = None
     code: int | None = None
     update_mask: str | None = None
-    sequence_id: str | None = None
+    sequence_id: int | None = None
 
 
 @dataclass(slots=True)
