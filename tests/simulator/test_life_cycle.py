@@ -236,14 +236,22 @@ async def test_update_does_not_reset_the_idle_clock(client: Client) -> None:
 async def test_returning_host_resets_the_idle_clock(client: Client) -> None:
     await set_hosts(client, 0)
     agent_id = await client.joined(maxIdleTime=30)
-    client.wall.pass_(29)
+    client.wall.pass_(20)
     await set_hosts(client, 1)
-    client.wall.pass_(29)
-    await set_hosts(client, 0)
+    client.wall.pass_(5)
     await set_hosts(client, 0)
     client.wall.pass_(29)
     assert await client.status(agent_id) == "RUNNING"
     client.wall.pass_(1)
+    assert await client.status(agent_id) == "STOPPED"
+
+
+async def test_empty_channel_that_is_said_to_be_empty_again_is_no_news(client: Client) -> None:
+    agent_id = await client.joined(maxIdleTime=30)
+    await set_hosts(client, 0)
+    client.wall.pass_(20)
+    await set_hosts(client, 0)
+    client.wall.pass_(10)
     assert await client.status(agent_id) == "STOPPED"
 
 

@@ -7,12 +7,12 @@ whole; the rest is left alone.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote_plus
 
 from pydantic import model_validator
 
+from agora_transcription.simulator.answers import Refused
 from agora_transcription.simulator.fields import (
     Body,
     Languages,
@@ -24,19 +24,17 @@ from agora_transcription.simulator.fields import (
     check_pairs,
     check_speakers,
 )
+from agora_transcription.simulator.tasks import Change, Dialect, State, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "MASKABLE",
-    "SPACING",
     "UpdateBody",
-    "UpdateQuery",
     "V6UpdateBody",
     "changed_settings",
+    "due_change",
     "parse_query",
-    "parse_update_query",
 ]
 
 SPACING: Final = 5
@@ -91,14 +89,6 @@ class V6UpdateBody(Body):
     translate_config: _V6Translation | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateQuery:
-    """What the query string of an update says."""
-
-    sequence_id: int
-    mask: tuple[str, ...]
-
-
 def parse_query(raw: str, allowed: frozenset[str]) -> dict[str, str]:
     """Split a query string, stricter than servers do.
 
@@ -116,30 +106,30 @@ def parse_query(raw: str, allowed: frozenset[str]) -> dict[str, str]:
     return found
 
 
-def parse_update_query(found: Mapping[str, str]) -> UpdateQuery:
+def due_change(task: Task, found: Mapping[str, str], now: float) -> Change:
     """Read `sequenceId` and `updateMask`, the latter as it was sent: its commas must not be encoded.
 
+    Args:
+        task: The one to be changed, not ended.
+        found: The query parameters.
+        now: Unix seconds.
+
     Raises:
-        ValueError: When either is missing or malformed.
+        ValueError: When either parameter is missing or malformed, or the sequence does not rise.
+        Refused: When the task cannot be changed now.
     """
-    sequence, mask = found.get("sequenceId", ""), found.get("updateMask", "")
-    if not (sequence.isascii() and sequence.isdigit()) or int(sequence) > MAX_SEQUENCE_ID:
-        raise ValueError("sequenceId: required, an integer of at least 0")
-    if not mask:
-        raise ValueError("updateMask: required")
-    if "%" in mask:
-        raise ValueError("updateMask: must be sent as it is, with bare commas")
-    fields = tuple(mask.split(","))
-    for field in fields:
-        if field not in MASKABLE:
-            raise ValueError(f"updateMask: unknown field {field[:64]}")
-    if len(set(fields)) < len(fields):
-        raise ValueError("updateMask: a field is given twice")
-    return UpdateQuery(int(sequence), fields)
+    if task.state is not State.RUNNING:
+        raise Refused(400, "another operation is already in progress", reason="InvalidRequest")
+    change = Change(now, _sequence_id(found.get("sequenceId", "")), _mask(found.get("updateMask", "")))
+    if task.sequence_id is not None and change.sequence_id <= task.sequence_id:
+        raise ValueError("sequenceId: must be greater than that of the last update")
+    if now < task.changed_at + SPACING:
+        raise Refused(400, f"updates must be at least {SPACING} seconds after the start and after each other")
+    return change
 
 
 def changed_settings(
-    settings: Mapping[str, Any], mask: tuple[str, ...], body: UpdateBody | V6UpdateBody, dialect: Literal["V6", "V7"]
+    settings: Mapping[str, Any], mask: tuple[str, ...], body: UpdateBody | V6UpdateBody
 ) -> dict[str, Any]:
     """What a task's settings are after an update.
 
@@ -160,8 +150,28 @@ def changed_settings(
             changed.setdefault(outer, {})[inner] = value
         else:
             changed[outer] = value
-    _check_whole(changed, dialect)
+    _check_whole(changed, Dialect.V7 if isinstance(body, UpdateBody) else Dialect.V6)
     return changed
+
+
+def _sequence_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > MAX_SEQUENCE_ID:
+        raise ValueError("sequenceId: required, an integer of at least 0")
+    return int(text)
+
+
+def _mask(text: str) -> tuple[str, ...]:
+    if not text:
+        raise ValueError("updateMask: required")
+    if "%" in text:
+        raise ValueError("updateMask: must be sent as it is, with bare commas")
+    fields = tuple(text.split(","))
+    for field in fields:
+        if field not in MASKABLE:
+            raise ValueError(f"updateMask: unknown field {field[:64]}")
+    if len(set(fields)) < len(fields):
+        raise ValueError("updateMask: a field is given twice")
+    return fields
 
 
 def _leaves(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,11 +184,11 @@ def _leaves(body: Mapping[str, Any]) -> dict[str, Any]:
     return leaves
 
 
-def _check_whole(settings: Mapping[str, Any], dialect: Literal["V6", "V7"]) -> None:
+def _check_whole(settings: Mapping[str, Any], dialect: Dialect) -> None:
     rtc, translation = settings["rtcConfig"], settings.get("translateConfig")
     check_speakers(rtc.get("subscribeAudioUids"), rtc.get("unSubscribeAudioUids"))
     if translation and translation["enable"]:
         if not translation.get("languages"):
             raise ValueError("translateConfig.languages: required to turn translation on")
         pairs = [Pair.model_validate(pair) for pair in translation["languages"]]
-        check_pairs(pairs, mixed=dialect == "V7" and len(settings["languages"]) > 1)
+        check_pairs(pairs, mixed=dialect is Dialect.V7 and len(settings["languages"]) > 1)

@@ -13,14 +13,8 @@ from agora_transcription.simulator.admission import authenticate, launch
 from agora_transcription.simulator.answers import Answer, Incoming, Refused
 from agora_transcription.simulator.bodies import check_no_body, parse_body
 from agora_transcription.simulator.starts import AcquireBody, StartBody
-from agora_transcription.simulator.tasks import Change, Dialect, State, Task
-from agora_transcription.simulator.updates import (
-    SPACING,
-    V6UpdateBody,
-    changed_settings,
-    parse_query,
-    parse_update_query,
-)
+from agora_transcription.simulator.tasks import Dialect, State, Task
+from agora_transcription.simulator.updates import V6UpdateBody, changed_settings, due_change, parse_query
 from agora_transcription.simulator.world import Ticket
 
 if TYPE_CHECKING:
@@ -89,22 +83,15 @@ def update(world: World, incoming: Incoming) -> Answer:
     authenticate(world, incoming)
     parameters = _parameters(incoming, "builderToken", "sequenceId", "updateMask")
     task = _task(world, incoming, parameters)
-    now = world.now()
     if task.state.ended:
         raise Refused(404, NOT_FOUND)
-    if task.state is not State.RUNNING:
-        raise Refused(400, "another operation is already in progress")
     try:
-        wanted = parse_update_query(parameters)
-        if task.sequence_id is not None and wanted.sequence_id <= task.sequence_id:
-            raise Refused(400, "sequenceId: must be greater than that of the last update", code=2)
-        if now < task.changed_at + SPACING:
-            raise Refused(400, f"updates must be at least {SPACING} seconds after the start and after each other")
+        change = due_change(task, parameters, world.now())
         body = parse_body(incoming, V6UpdateBody, prefix=SCHEMA_FAILURE)
-        settings = changed_settings(task.settings, wanted.mask, body, "V6")
+        settings = changed_settings(task.settings, change.mask, body)
     except ValueError as error:
         raise Refused(400, str(error), code=2) from None
-    task.apply(Change(now, wanted.sequence_id, wanted.mask), settings)
+    task.apply(change, settings)
     return Answer(200, _described(task))
 
 

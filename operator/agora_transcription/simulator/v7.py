@@ -13,14 +13,8 @@ from agora_transcription.simulator.admission import authenticate, launch
 from agora_transcription.simulator.answers import Answer, Incoming, Refused
 from agora_transcription.simulator.bodies import check_no_body, parse_body
 from agora_transcription.simulator.starts import JoinBody
-from agora_transcription.simulator.tasks import V7_LIFETIME, Change, Dialect, State, Task
-from agora_transcription.simulator.updates import (
-    SPACING,
-    UpdateBody,
-    changed_settings,
-    parse_query,
-    parse_update_query,
-)
+from agora_transcription.simulator.tasks import V7_LIFETIME, Dialect, State, Task
+from agora_transcription.simulator.updates import UpdateBody, changed_settings, due_change, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,19 +59,13 @@ def update(world: World, incoming: Incoming) -> Answer:
     """Change a running task."""
     authenticate(world, incoming)
     task = _live(world, incoming)
+    parameters = _parameters(incoming, "sequenceId", "updateMask")
     try:
-        wanted = parse_update_query(_parameters(incoming, "sequenceId", "updateMask"))
-        now = world.now()
-        if task.state is not State.RUNNING:
-            raise Refused(400, "another operation is already in progress", reason="InvalidRequest")
-        if task.sequence_id is not None and wanted.sequence_id <= task.sequence_id:
-            raise Refused(400, "sequenceId: must be greater than that of the last update")
-        if now < task.changed_at + SPACING:
-            raise Refused(400, f"updates must be at least {SPACING} seconds after the start and after each other")
-        settings = changed_settings(task.settings, wanted.mask, parse_body(incoming, UpdateBody), "V7")
+        change = due_change(task, parameters, world.now())
+        settings = changed_settings(task.settings, change.mask, parse_body(incoming, UpdateBody))
     except ValueError as error:
         raise Refused(400, str(error)) from None
-    task.apply(Change(now, wanted.sequence_id, wanted.mask), settings)
+    task.apply(change, settings)
     return Answer(200, _described(task))
 
 
