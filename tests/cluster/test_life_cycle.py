@@ -280,6 +280,19 @@ async def test_refused_credentials_stall_and_recover_with_the_secret(world: Worl
     await world.running("refused", timeout=10)
 
 
+async def test_another_app_id_in_the_secret_does_not_make_the_task_seem_gone(world: World) -> None:
+    await world.kube.put_secret("moving", CREDENTIALS)
+    await world.create("moving", credentialsSecretRef={"name": "moving"})
+    await world.running("moving")
+    await world.kube.put_secret("moving", {**CREDENTIALS, "appId": "f" * 32})
+    body = await world.kube.wait("moving", has_reason("SecretInvalid"), timeout=60)
+    assert "put the former one back" in body["status"]["conditions"][0]["message"]
+    assert len(await world.live("moving")) == 1
+    await world.kube.put_secret("moving", CREDENTIALS)
+    await world.running("moving", timeout=10)
+    assert len(await world.calls(START, "moving")) == 1
+
+
 async def test_an_object_whose_secret_never_came_can_be_deleted(world: World) -> None:
     await world.create("hopeless", credentialsSecretRef={"name": "never"})
     await world.kube.wait("hopeless", has_reason("SecretNotFound"))

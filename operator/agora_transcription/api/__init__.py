@@ -13,6 +13,7 @@ from agora_transcription.api.conditions import (
     ready,
     retrying,
     stalled,
+    uncertain,
 )
 from agora_transcription.api.spec import (
     Bot,
@@ -65,4 +66,5 @@ __all__ = [
     "ready",
     "retrying",
     "stalled",
+    "uncertain",
 ]

@@ -1,11 +1,12 @@
 """Conditions as kstatus, `kubectl wait`, Argo CD and Flux read them.
 
-| situation            | Ready             | Reconciling                | Stalled           |
-|----------------------|-------------------|----------------------------|-------------------|
-| working              | Unknown, its reason | True, the same            | absent            |
-| failed, will retry   | False, its reason | True, ProgressingWithRetry | absent            |
-| failed for good      | False, its reason | absent                     | True, same reason |
-| as asked             | True, its reason  | absent                     | absent            |
+| situation           | Ready               | Reconciling                | Stalled           |
+|---------------------|---------------------|----------------------------|-------------------|
+| working             | Unknown, its reason | True, the same             | absent            |
+| cannot be told now  | Unknown, its reason | True, ProgressingWithRetry | absent            |
+| failed, will retry  | False, its reason   | True, ProgressingWithRetry | absent            |
+| failed for good     | False, its reason   | absent                     | True, same reason |
+| as asked            | True, its reason    | absent                     | absent            |
 
 `Reconciling` and `Stalled` are abnormal-true: absence is the normal case, and the two are never there together
 (kstatus takes whichever comes first).
@@ -31,6 +32,7 @@ __all__ = [
     "ready",
     "retrying",
     "stalled",
+    "uncertain",
 ]
 
 MESSAGE_LIMIT = 1024
@@ -131,6 +133,11 @@ def progressing(reason: Reason, message: str) -> Verdict:
 def retrying(reason: Reason, message: str) -> Verdict:
     """Something is wrong and the operator tries again by itself."""
     return Verdict(status="False", reason=reason, message=message, reconciling=Reason.PROGRESSING_WITH_RETRY)
+
+
+def uncertain(reason: Reason, message: str) -> Verdict:
+    """Whether all is well cannot be told for now, and the operator keeps looking."""
+    return Verdict(status="Unknown", reason=reason, message=message, reconciling=Reason.PROGRESSING_WITH_RETRY)
 
 
 def stalled(reason: Reason, message: str) -> Verdict:

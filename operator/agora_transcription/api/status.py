@@ -120,6 +120,7 @@ class TaskStatus(Model):
     attempt: Count | None = None
     attempt_generation: Generation | None = None
     attempt_time: Time | None = None
+    account_hash: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     start_hash: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     applied: Applied | None = None
     retiring: Retiring | None = None

@@ -14,7 +14,7 @@ from agora_transcription import agora
 from agora_transcription.controller import transitions
 from agora_transcription.controller.memory import now
 from agora_transcription.controller.steps import Acquire, Call, Look, Query, Start, Stop, UpdateTask
-from agora_transcription.controller.translate import Credentials, instance_name, start_request
+from agora_transcription.controller.translate import Credentials, account_hash, instance_name, start_request
 
 if TYPE_CHECKING:
     from agora_transcription.api import TaskStatus, TranscriptionTask
@@ -25,6 +25,12 @@ __all__ = ["Caller", "priority_of"]
 
 LOOK_BACK: Final = timedelta(seconds=60)
 """How much older than its attempt a listed task may seem: the clocks of Agora and of the cluster differ."""
+
+NEWS_TIME: Final = timedelta(seconds=10)
+"""A task that was started so recently may not be known everywhere at Agora: "not found" does not count yet.
+
+How soon a new task can be queried is not documented, and to believe it gone would start a second one.
+"""
 
 SETTLE_TIME: Final = timedelta(minutes=2)
 """How long a conflict may go on without any task in the list before the attempt counts as ended."""
@@ -68,6 +74,14 @@ class Caller:
             AgoraError: When the call failed in a way that is no outcome of its own.
         """
         api = self._client.dialect(step.dialect)
+        status = await self._outcome(task, memory, step, api, credentials)
+        if status is not None and status.task_id and status.task_id != task.status.task_id:
+            status = status.model_copy(update={"account_hash": account_hash(credentials.account)})
+        return status
+
+    async def _outcome(
+        self, task: TranscriptionTask, memory: Memory, step: Call, api: agora.Agora, credentials: Credentials
+    ) -> TaskStatus | None:
         account = credentials.account
         match step:
             case Acquire():
@@ -77,7 +91,7 @@ class Caller:
             case Look():
                 return await self._look(task, memory, api, account)
             case Query():
-                return await self._query(memory, step, api, account)
+                return await self._query(task, memory, step, api, account)
             case UpdateTask():
                 return await self._update(task, memory, step, api, account)
             case Stop():
@@ -88,7 +102,7 @@ class Caller:
     ) -> TaskStatus | None:
         token = await api.acquire(account, instance_name(task.metadata.uid, step.attempt))
         memory.unsent = True
-        return transitions.acquired(task, token.get_secret_value(), now()) if token else None
+        return transitions.acquired(task, token.get_secret_value(), account_hash(account), now()) if token else None
 
     async def _start(
         self, task: TranscriptionTask, memory: Memory, step: Start, api: agora.Agora, credentials: Credentials
@@ -142,10 +156,15 @@ class Caller:
         count = f"{len(found)} tasks of channel {task.spec.channel} are nobody's"
         raise agora.Conflict("list", code=200, text=count if found else "none of the channel's tasks is listed yet")
 
-    async def _query(self, memory: Memory, step: Query, api: agora.Agora, account: agora.Account) -> TaskStatus | None:
+    async def _query(
+        self, task: TranscriptionTask, memory: Memory, step: Query, api: agora.Agora, account: agora.Account
+    ) -> TaskStatus | None:
         try:
             observation = await api.query(account, step.handle)
         except agora.Gone:
+            settled = task.status.last_update_time
+            if task.status.stop_reason is None and settled is not None and now() - settled < NEWS_TIME:
+                raise
             memory.gone = True
             return None
         memory.see(observation, self._interval)

@@ -20,7 +20,7 @@ from agora_transcription import agora
 from agora_transcription.api import Reason, TaskSpec, TranscriptionTask
 from agora_transcription.controller.steps import Problem
 from agora_transcription.controller.store import NotFound, Secret, Store, StoreError
-from agora_transcription.controller.translate import ENCRYPTION_MODES, Credentials, StorageKeys
+from agora_transcription.controller.translate import ENCRYPTION_MODES, Credentials, StorageKeys, account_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,6 +160,13 @@ class CredentialStore:
             credentials = credentials_of(task.spec, contents)
         except SecretInvalid as error:
             message = f"Secret {namespace}/{error}"
+            return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_INVALID, message)
+        if task.status.account_hash not in {None, account_hash(credentials.account)}:
+            secret = f"Secret {namespace}/{task.spec.credentials_secret_ref.name}"
+            message = (
+                f"{secret}: key appId is not that of the project in which the Agora task was started: "
+                "put the former one back until the task is stopped (spec.suspend)"
+            )
             return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_INVALID, message)
         self._last_good[task.metadata.uid] = credentials
         return credentials, None

@@ -54,6 +54,7 @@ from agora_transcription.controller.steps import (
     Write,
 )
 from agora_transcription.controller.translate import (
+    account_hash,
     changed_fields,
     instance_name,
     live_settings,
@@ -142,7 +143,7 @@ class _Decision:
         if self.status.completion_time is not None and not self.status.task_id and self.status.history:
             last = self.status.history[-1].reason
             if not self._another_follows(last):
-                return last, self._final(last)
+                return last, self._final(last, self.status.history[-1].message)
         return None
 
     def _deadline(self) -> datetime | None:
@@ -165,17 +166,15 @@ class _Decision:
             case RestartPolicy.NEVER:
                 return False
 
-    def _final(self, reason: EndReason) -> Verdict:
+    def _final(self, reason: EndReason, words: str) -> Verdict:
         """How an end reads that no other task follows."""
         policy = f"spec.restartPolicy is {self.spec.restart_policy}; to run it again set spec.suspend to true and back"
         if reason is EndReason.IDLE:
             return ready(Reason.COMPLETED, f"The channel was idle for {self.spec.idle_timeout_seconds} s; {policy}")
         if reason is EndReason.EXPIRED:
             return ready(Reason.COMPLETED, f"The Agora task reached the end of its lifetime; {policy}")
-        message = self.status.history[-1].message if self.status.history else ""
-        return failed(
-            Reason.TASK_FAILED, f"The Agora task ended ({': '.join(filter(None, (reason, message)))}); {policy}"
-        )
+        why = f"{reason}: {words}" if words else reason
+        return failed(Reason.TASK_FAILED, f"The Agora task ended ({why}); {policy}")
 
     # Winding down --------------------------------------------------------------------------------------------------
 
@@ -220,8 +219,11 @@ class _Decision:
         return Stop(self.dialect, handle, EndReason.ROLLED_OVER, retiring=True)
 
     def _retire(self, reason: EndReason, *, another: Verdict | None, over: Verdict) -> Write:
-        message = self.known.observation.message if self.known.observation else ""
-        return Write(transitions.retired(self.task, reason, message, self.now, another=another, over=over))
+        return Write(transitions.retired(self.task, reason, self._last_words(), self.now, another=another, over=over))
+
+    def _last_words(self) -> str:
+        """What Agora said of the task's end, as much as the history keeps."""
+        return self.known.observation.message[: transitions.WORD_LIMIT] if self.known.observation else ""
 
     # Keeping one running -------------------------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class _Decision:
             another = progressing(Reason.STARTING, "Starting the Agora task")
         elif self._another_follows(reason):
             another = retrying(Reason.TASK_ENDED, f"The Agora task ended ({reason}); starting another")
-        return self._retire(reason, another=another, over=self._final(reason))
+        return self._retire(reason, another=another, over=self._final(reason, self._last_words()))
 
     def _end_reason(self) -> EndReason:
         """Why the task ended. A stop of the operator's own may have been cut off before the status could say so."""
@@ -325,7 +327,8 @@ class _Decision:
                 return self._call(Acquire(self.dialect, attempt))
             return self._call(Start(self.dialect, attempt))
         if self.status.written and self.status.instance_id is None and not self.known.problem:
-            return Write(transitions.begun(self.task, self.dialect, self.now))
+            account = account_hash(self.known.credentials.account) if self.known.credentials else None
+            return Write(transitions.begun(self.task, self.dialect, account, self.now))
         if self.known.conflict_since is not None:
             return self._call(Look(self.dialect))
         return self._call(Start(self.dialect, attempt))

@@ -194,14 +194,14 @@ class Reconciler:
             case Write(status):
                 await self._write(task, status, memory)
             case AddFinalizer():
-                services.metrics.status_writes.labels("finalizers").inc()
+                services.metrics.object_writes.labels("finalizers").inc()
                 services.cache.offer(await services.store.write_finalizers(task, with_finalizer(task)))
                 # The finalizer comes before the first call, so there was none yet.
-                memory.unsent = True
+                memory.unsent = memory.unsent or not task.status.written
             case RemoveFinalizer(abandoned):
                 await self._release(task, memory, abandoned, log)
             case DeleteObject():
-                services.metrics.status_writes.labels("delete").inc()
+                services.metrics.object_writes.labels("delete").inc()
                 await services.store.delete(task)
                 return "success"
         self.queue.add(uid)
@@ -210,7 +210,7 @@ class Reconciler:
     async def _release(self, task: TranscriptionTask, memory: Memory, abandoned: str | None, log: ObjectLogger) -> None:
         services = self.services
         memory.released = True  # the watch may tell of the end before the answer does
-        services.metrics.status_writes.labels("finalizers").inc()
+        services.metrics.object_writes.labels("finalizers").inc()
         body = await services.store.write_finalizers(task, without_finalizer(task))
         if abandoned is not None:
             message = f"The Agora task {abandoned} could not be stopped: it ends by itself when its channel is idle"
@@ -314,7 +314,7 @@ class Reconciler:
         patch = merge_patch(before.dump(), status.dump())
         if not patch:
             return
-        self.services.metrics.status_writes.labels("status").inc()
+        self.services.metrics.object_writes.labels("status").inc()
         body = await self.services.store.write_status(task, patch)
         self.services.cache.offer(body)
         self.services.events.changed(task, before, status)

@@ -63,7 +63,7 @@ TOKEN_LIFETIME: Final = timedelta(hours=24)
 """The longest that an RTC token can be made for, and the lifetime of a V6 builderToken and its task."""
 
 WORD_LIMIT: Final = 256
-"""Characters of `status.agoraStatus` that the CRD takes: more would lose the whole write."""
+"""Characters that the CRD takes of Agora's own words: more would lose the whole write."""
 
 PHASES: Final = {
     Reason.STARTING: Phase.STARTING,
@@ -109,12 +109,13 @@ def state_verdict(task: TranscriptionTask, state: State, word: str) -> Verdict:
             return progressing(Reason.STOPPING, f"Agora reports the task as {word}")
 
 
-def begun(task: TranscriptionTask, dialect: Dialect, now: datetime) -> TaskStatus:
+def begun(task: TranscriptionTask, dialect: Dialect, account: str | None, now: datetime) -> TaskStatus:
     """Announce the next start under its name, before it is sent: from here on it may be out at Agora."""
     attempt = attempt_of(task.status)
     status = task.status.model_copy(
         update={
             "agora_api": dialect.value,
+            "account_hash": account,
             "instance_id": instance_name(task.metadata.uid, attempt),
             "attempt": attempt,
             "attempt_generation": task.metadata.generation,
@@ -125,9 +126,9 @@ def begun(task: TranscriptionTask, dialect: Dialect, now: datetime) -> TaskStatu
     return concluded(task, status, progressing(Reason.STARTING, "Starting the Agora task"), now)
 
 
-def acquired(task: TranscriptionTask, builder_token: str, now: datetime) -> TaskStatus:
+def acquired(task: TranscriptionTask, builder_token: str, account: str, now: datetime) -> TaskStatus:
     """Keep the builderToken: the same start can be repeated with it, and with no other (V6)."""
-    return begun(task, Dialect.V6, now).model_copy(update={"builder_token": builder_token})
+    return begun(task, Dialect.V6, account, now).model_copy(update={"builder_token": builder_token})
 
 
 def lifetime(dialect: Dialect, *, certified: bool) -> timedelta:
@@ -330,6 +331,7 @@ def _without_task(status: TaskStatus) -> TaskStatus:
         "agora_status",
         "applied",
         "start_hash",
+        "account_hash",
         "start_time",
         "last_update_time",
         "expiry_time",
@@ -342,5 +344,5 @@ def _without_task(status: TaskStatus) -> TaskStatus:
 def _remember(
     status: TaskStatus, task_id: str, start: datetime | None, reason: EndReason, message: str, now: datetime
 ) -> TaskStatus:
-    ended = Ended(task_id=task_id, start_time=start, end_time=now, reason=reason, message=message[:256])
+    ended = Ended(task_id=task_id, start_time=start, end_time=now, reason=reason, message=message)
     return status.model_copy(update={"history": (*status.history, ended)[-HISTORY_LIMIT:]})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Credentials",
     "StorageKeys",
+    "account_hash",
     "bot_uid",
     "changed_fields",
     "instance_name",
@@ -93,6 +94,11 @@ class Credentials:
     account: agora.Account
     storage: StorageKeys | None = None
     encryption: agora.Encryption | None = None
+
+
+def account_hash(account: agora.Account) -> str:
+    """A digest of the App ID: a task can only be reached in the project that it was started in."""
+    return hashlib.sha256(account.app_id.lower().encode()).hexdigest()[:16]
 
 
 def instance_name(uid: str, attempt: int) -> str:

@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
-from agora_transcription.api import Reason, retrying, stalled
+from agora_transcription.api import Reason, retrying, stalled, uncertain
 from agora_transcription.controller.steps import Trouble
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ def trouble_of(
     if isinstance(error, agora.AgoraError) and error.operation == "update":
         # The one that failed may have been taken, and Agora wants 5 s between updates.
         pause = max(pause, BUSY_RETRY)
-    if isinstance(error, agora.AgoraError) and error.operation == "query" and not lasting and failures <= SILENT_POLLS:
-        return Trouble(None, now + timedelta(seconds=pause))
+    if isinstance(error, agora.AgoraError) and error.operation == "query" and not lasting:
+        # The task most likely runs on: that it cannot be seen says nothing of it.
+        blind = uncertain(verdict.reason, verdict.message)
+        return Trouble(blind if failures > SILENT_POLLS else None, now + timedelta(seconds=pause))
     return Trouble(verdict, now + timedelta(seconds=pause), lasting)
 
 
@@ -110,6 +112,9 @@ def _judge(
         case agora.Busy():
             message = f"Agora is busy with the task ({error})"
             return max(BUSY_RETRY, pause) * spread, retrying(Reason.AGORA_UNAVAILABLE, message), False
+        case agora.Gone():
+            message = f"Agora does not know the task ({error})"
+            return pause, retrying(Reason.AGORA_UNAVAILABLE, message), False
         case agora.NotSent() | agora.Ambiguous() | agora.Upstream():
             return pause, retrying(Reason.AGORA_UNAVAILABLE, f"Agora cannot be reached or fails ({error})"), False
         case _:

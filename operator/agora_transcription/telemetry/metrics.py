@@ -77,7 +77,7 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self.status_writes = Counter(
+        self.object_writes = Counter(
             f"{PREFIX}_object_writes",
             "Writes to TranscriptionTasks by kind: status, finalizers, delete",
             ["kind"],
