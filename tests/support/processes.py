@@ -86,14 +86,14 @@ class Process:
 class Operator(Process):
     """The operator, under a kubeconfig that the production roles hold for."""
 
-    def __init__(self, log: Path, kubeconfig: Path, namespace: str, agora_url: str, *flags: str) -> None:
+    def __init__(self, log: Path, kubeconfig: Path, namespace: str | None, agora_url: str, *flags: str) -> None:
         self.health = f"http://127.0.0.1:{(health := free_port())}"
         self.metrics = f"http://127.0.0.1:{(metrics := free_port())}/metrics"
         super().__init__(
             log,
             "operator",
             f"--kubeconfig={kubeconfig}",
-            f"--namespace={namespace}",
+            *([f"--namespace={namespace}"] if namespace else []),
             f"--agora-url={agora_url}",
             f"--health-address=127.0.0.1:{health}",
             f"--metrics-address=127.0.0.1:{metrics}",

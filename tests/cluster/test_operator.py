@@ -1,0 +1,141 @@
+"""The operator as a process: what it tells of itself, what it watches, how it ends."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.kube import Kube
+from support.processes import Operator
+from support.world import CREDENTIALS, a_world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agora_transcription.local.controlplane import ControlPlane
+
+
+async def read_metrics(url: str) -> Callable[..., float | None]:
+    """Read a metrics page; answers a look-up of a sample's value by its name and labels."""
+    async with httpx.AsyncClient() as client:
+        page = (await client.get(url)).text
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    found = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
+
+    def value(name: str, **labels: str) -> float | None:
+        return found.get((name, frozenset(labels.items())))
+
+    return value
+
+
+async def test_metrics_and_health_tell_of_the_work(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    async with a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs) as world:
+        await world.create("seen")
+        await world.running("seen")
+        value = await read_metrics(world.operator.metrics)
+        start = {"dialect": "V7", "operation": "start"}
+        assert value("agora_transcription_tasks", phase="Running") == 1
+        assert value("agora_transcription_agora_requests_total", code="200", **start) == 1
+        assert value("agora_transcription_agora_request_duration_seconds_count", **start) == 1
+        # One for the finalizer, one for the status: that is all a task costs to become Running.
+        assert value("agora_transcription_object_writes_total", kind="finalizers") == 1
+        assert value("agora_transcription_object_writes_total", kind="status") == 1
+        assert (value("agora_transcription_budget_wait_seconds_count") or 0) >= 1
+        assert value("workqueue_depth", name="transcriptiontask") is not None
+        assert value("workqueue_longest_running_processor_seconds", name="transcriptiontask") is not None
+        assert (value("controller_runtime_reconcile_time_seconds_count", controller="transcriptiontask") or 0) >= 3
+        async with httpx.AsyncClient(base_url=world.operator.health) as client:
+            healthz = await client.get("/healthz")
+            assert (healthz.status_code, healthz.text) == (200, "[+] queue ok\n[+] watch ok\n")
+            assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_log_lines_are_json_with_their_object(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    flags = ("--log-format=json",)
+    async with a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs, *flags) as world:
+        await world.faults({"operation": "join", "status": 503, "body": "<html>busy</html>"})
+        created = await world.create("told")
+        await world.running("told")
+        lines = [json.loads(line) for line in world.operator.log.read_text().splitlines()]
+    [warning] = [line for line in lines if line["severity"] == "WARNING"]
+    assert warning["object"] == {"namespace": namespace, "name": "told", "uid": created["metadata"]["uid"]}
+    assert warning["message"].startswith("start: Agora answered 503")
+
+
+async def test_other_namespaces_are_left_alone_and_none_named_means_all(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    elsewhere = f"{namespace}-elsewhere"
+    control_plane.kubectl("create", "namespace", elsewhere)
+    async with (
+        a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs) as world,
+        Kube(control_plane.kubeconfig, elsewhere) as other,
+    ):
+        await other.put_secret("agora-credentials", CREDENTIALS)
+        await other.create("far", {"channel": "room-far", "languages": ["en-US"]})
+        await world.create("near")
+        await world.running("near")
+        assert await world.calls(name="far") == []
+        world.operator.stop()
+
+        everywhere = Operator(logs / f"{namespace}-all-operator.log", operator_kubeconfig, None, world.simulator.url)
+        try:
+            await everywhere.start_and_wait()
+            await other.wait("far", lambda body: body.get("status", {}).get("phase") == "Running")
+            await other.delete("far")
+            await other.wait_gone("far")
+        finally:
+            assert everywhere.stop() == 0
+    control_plane.kubectl("delete", "namespace", elsewhere, "--wait=false")
+
+
+async def test_a_namespace_with_running_tasks_can_be_deleted(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    async with a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs) as world:
+        await world.create("doomed")
+        await world.running("doomed")
+        # Its Secret may go first: the credentials that were good a moment ago still stop the task.
+        await world.kube.delete_secret("agora-credentials")
+        control_plane.kubectl("delete", "namespace", namespace, "--timeout=60s")
+        assert await world.live("doomed") == []
+        control_plane.kubectl("create", "namespace", namespace)
+
+
+async def test_what_was_deleted_while_the_operator_was_down_is_stopped_when_it_is_back(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    async with a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs) as world:
+        await world.create("meanwhile")
+        await world.running("meanwhile")
+        assert world.operator.stop() == 0
+        await world.kube.delete("meanwhile")
+        await world.operator.start_and_wait()
+        await world.kube.wait_gone("meanwhile")
+        assert await world.live("meanwhile") == []
+
+
+async def test_a_finalizer_stripped_by_hand_is_reported_with_the_task_that_may_run_on(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    async with a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs) as world:
+        await world.create("torn")
+        body = await world.running("torn")
+        await world.faults({"operation": "leave", "status": 503, "times": 0})
+        await world.kube.delete("torn")
+        await world.kube.wait("torn", lambda body: "AgoraUnavailable" in str(body["status"]["conditions"]))
+        await world.kube.patch_metadata("torn", {"finalizers": []})
+        await world.kube.wait_gone("torn")
+
+        async def told() -> bool:
+            return f"the Agora task {body['status']['taskId']} may still run" in world.operator.log.read_text()
+
+        await world.eventually(told, "the warning")
