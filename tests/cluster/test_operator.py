@@ -26,8 +26,8 @@ async def read_metrics(url: str) -> Callable[..., float | None]:
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
     found = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
 
-    def value(name: str, **labels: str) -> float | None:
-        return found.get((name, frozenset(labels.items())))
+    def value(sample: str, /, **labels: str) -> float | None:
+        return found.get((sample, frozenset(labels.items())))
 
     return value
 
