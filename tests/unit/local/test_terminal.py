@@ -43,13 +43,13 @@ def test_a_process_that_ends_beneath_a_command_ends_the_command(tmp_path: Path) 
         raise ProcessEndedError("etcd", 137, "the end of its log")
 
     began = time.monotonic()
-    with pytest.raises(StepFailed, match="The step failed: sleep 60\n.*\nSeen: etcd ended with exit code 137"):
+    with pytest.raises(StepFailed, match=r"The step failed: sleep 60\n.*\nSeen: etcd ended with exit code 137"):
         Terminal(tmp_path, os.environ, check).run("sleep", "60", expect="it sleeps")
     assert time.monotonic() - began < 30
 
 
 def test_an_answer_that_does_not_come_fails_the_step(terminal: Terminal) -> None:
-    with pytest.raises(StepFailed, match="Expected: Agora answers.\nSeen: no answer: "):
+    with pytest.raises(StepFailed, match=r"Expected: Agora answers\.\nSeen: no answer: "):
         terminal.fetch("http://127.0.0.1:1/simulator/tasks", expect="Agora answers", seen=lambda _: True)
 
 
