@@ -58,6 +58,7 @@ class Mint:
     privileges: tuple[tuple[int, int], ...] = ((1, 0), (2, 0))
     service: int = 1
     salt: int = 12345
+    appended: bytes = b""
 
     def info(self) -> bytes:
         grants = b"".join(struct.pack("<HI", *grant) for grant in self.privileges)
@@ -67,6 +68,7 @@ class Mint:
             + grants
             + packed(self.channel)
             + packed(self.uid)
+            + self.appended
         )
 
     def signature(self) -> bytes:

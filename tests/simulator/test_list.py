@@ -97,6 +97,11 @@ async def test_page_holds_twenty_by_default(client: Client) -> None:
     assert rest["meta"] == {"cursor": "", "total": 21}
 
 
+async def test_full_page_may_be_the_last_one(client: Client) -> None:
+    await joined_many(client, 2)
+    assert (await client.v7("GET", "/agents?limit=2")).json()["meta"] == {"cursor": "", "total": 2}
+
+
 async def test_pages_do_not_shift_when_tasks_end_meanwhile(client: Client) -> None:
     everyone = await joined_many(client, 4)
     assert await client.listed("?limit=2") == everyone[:2]

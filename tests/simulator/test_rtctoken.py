@@ -7,7 +7,7 @@ import time
 import warnings
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from agora_token_builder import RtcTokenBuilder as RtcTokenBuilder006
@@ -115,12 +115,24 @@ def test_006_token_without_a_date_of_its_own_lasts_a_day() -> None:
         ({"privileges": ()}, "does not grant joining"),
         ({"privileges": ((2, 0), (3, 0))}, "does not grant joining"),
         ({"service": 2}, "not for the RTC service"),
+        ({"appended": b"more"}, "malformed"),
     ],
 )
-def test_007_token_that_is_signed_but_wrong_is_refused(mint: Mint, change: dict[str, int], why: str) -> None:
-    token = replace(mint, **change).token()  # type: ignore[arg-type]
+def test_007_token_that_is_signed_but_wrong_is_refused(mint: Mint, change: dict[str, Any], why: str) -> None:
+    token = replace(mint, **change).token()
     with pytest.raises(InvalidToken, match=why):
         check(token, channel="standup", now=mint.issued)
+
+
+def test_bits_that_base64_drops_are_not_free_to_change(mint: Mint) -> None:
+    token = next(token for salt in range(100) if (token := replace(mint, salt=salt).token()).endswith("="))
+    check(token, channel="standup", now=mint.issued)
+    stem = token.rstrip("=")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    tampered = stem[:-1] + alphabet[alphabet.index(stem[-1]) + 1] + token[len(stem) :]
+    assert base64.b64decode(tampered[3:]) == base64.b64decode(token[3:])
+    with pytest.raises(InvalidToken, match="malformed"):
+        check(tampered, channel="standup", now=mint.issued)
 
 
 def test_007_token_from_the_future_is_refused_beyond_a_clocks_skew(mint: Mint) -> None:

@@ -212,6 +212,15 @@ async def test_speakers_may_not_be_chosen_where_others_are_left_out(client: Clie
     answer = await client.update(agent_id, 1, "rtcConfig.subscribeAudioUids", body)
     assert answer.status_code == 400
     assert "mutually exclusive" in answer.json()["detail"]
+    assert "subscribeAudioUids" not in (await settings(client))["rtcConfig"]
+
+
+async def test_v6_target_differs_from_its_source_in_mixed_tasks_too(client: Client) -> None:
+    task = await v6_aged(client, languages=["en-US", "de-DE"])
+    same = {"translateConfig": {"enable": True, "languages": [{"source": "en-US", "target": ["en-US"]}]}}
+    answer = await client.v6_update(task, 1, "translateConfig.enable,translateConfig.languages", same)
+    assert (answer.status_code, answer.json()["code"]) == (400, 2)
+    assert "translateConfig" not in await settings(client)
 
 
 async def test_only_running_tasks_are_updated(client: Client) -> None:

@@ -72,7 +72,7 @@ async def _play(
     if fault.delay_seconds:  # else a call that is seen could be released before it is held
         await asyncio.sleep(fault.delay_seconds)
     if fault.drop:
-        await _close(request)
+        _close(request)
         return None
     if fault.hold and not await _hold(world, request):
         return None
@@ -114,13 +114,11 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _close(request: Request) -> None:
+def _close(request: Request) -> None:
     abort: Callable[[], None] | None = getattr(request.state, "abort", None)
     if abort is None:
         raise ConnectionResetError("a scripted fault closed the connection")
     abort()
-    # The server takes a call that returns before it noticed for one that forgot to answer.
-    await _disconnected(request)
 
 
 async def _read(request: Request) -> Incoming:

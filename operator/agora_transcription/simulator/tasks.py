@@ -168,7 +168,10 @@ class Tasks:
             self._watch_idleness(task)
 
     def stop(self, task: Task, now: float, delay: float) -> None:
-        """End a task as a stop call does: at once, or after `delay` seconds of STOPPING."""
+        """End a task as a stop call does: at once, or after `delay` seconds of STOPPING.
+
+        Of several calls the one that ends it first counts.
+        """
         if delay > 0:
             task.state = State.STOPPING
             self._schedule(now + delay, task, _Event.STOP)

@@ -13,7 +13,7 @@ from agora_transcription.simulator.admission import authenticate, launch
 from agora_transcription.simulator.answers import Answer, Incoming, Refused
 from agora_transcription.simulator.bodies import check_no_body, parse_body
 from agora_transcription.simulator.starts import JoinBody
-from agora_transcription.simulator.tasks import V7_LIFETIME, Dialect, State, Task
+from agora_transcription.simulator.tasks import V7_LIFETIME, Dialect, Task
 from agora_transcription.simulator.updates import UpdateBody, changed_settings, due_change, parse_query
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def leave(world: World, incoming: Incoming) -> Answer:
     authenticate(world, incoming)
     _parameters(incoming)
     check_no_body(incoming)
-    task = _live(world, incoming)
-    if task.state is not State.STOPPING:
-        world.tasks.stop(task, world.now(), world.options.stop_delay)
+    world.tasks.stop(_live(world, incoming), world.now(), world.options.stop_delay)
     return Answer(200)
 
 
