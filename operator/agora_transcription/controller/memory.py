@@ -49,6 +49,7 @@ class Memory:
         looks: How often in a row the task was starting or stopping.
         unrecorded: What Agora did and no status says yet, with the task as it was then.
         circumstances: Those in which the troubles came up.
+        task_id: The Agora task that `observation` and `gone` are about.
         released: The finalizer is being removed, so the object goes with the operator's consent.
     """
 
@@ -64,6 +65,7 @@ class Memory:
     looks: int = 0
     unrecorded: tuple[TranscriptionTask, TaskStatus] | None = None
     circumstances: Circumstances | None = None
+    task_id: str | None = None
     released: bool = False
 
     def known(self, credentials: Credentials | None, problem: Problem | None) -> Known:
@@ -82,7 +84,10 @@ class Memory:
         )
 
     def notice(self, task: TranscriptionTask, credentials: Credentials | None) -> None:
-        """Forget the troubles of other circumstances: what was refused then may be accepted now."""
+        """Forget what was learnt about another task, and the troubles of other circumstances: they may be over."""
+        if task.status.task_id != self.task_id:
+            # The write that told of the other one's end may have been made and gone unanswered.
+            self.task_id, self.observation, self.gone = task.status.task_id, None, False
         fingerprint = credentials.account.fingerprint if credentials else ""
         circumstances = (task.metadata.generation, task.deleting, fingerprint)
         if circumstances == self.circumstances:
