@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,6 +21,7 @@ from agora_transcription.agora import (
     TranslationPair,
     UidLanguages,
 )
+from support.agora import ScriptedAgora
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,30 +29,6 @@ if TYPE_CHECKING:
     from agora_transcription.agora import Agora
 
 APP_ID = "0123456789abcdef0123456789abcdef"
-
-
-class ScriptedAgora:
-    """Answers in the order of the script and keeps every request."""
-
-    def __init__(self) -> None:
-        self.script: deque[httpx.Response | Exception] = deque()
-        self.requests: list[httpx.Request] = []
-
-    def answers(self, *responses: httpx.Response | Exception) -> None:
-        self.script.extend(responses)
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        answer = self.script.popleft()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    @property
-    def request(self) -> httpx.Request:
-        """The only request there was."""
-        (request,) = self.requests
-        return request
 
 
 @pytest.fixture

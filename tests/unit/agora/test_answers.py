@@ -42,7 +42,7 @@ from agora_transcription.agora.answers import classify, retry_after, state_of, t
 from agora_transcription.agora.calls import Call, Operation
 
 if TYPE_CHECKING:
-    from conftest import ScriptedAgora
+    from support.agora import ScriptedAgora
 
 HTML = "<html><head><title>404 Not Found</title></head><body><h1>404 Not Found</h1><hr>nginx</body></html>"
 EVERY = ("start", "query", "update", "stop")

@@ -32,9 +32,8 @@ from agora_transcription.agora.calls import Call
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from conftest import ScriptedAgora
-
     from agora_transcription.agora import Account, Agora, StartRequest
+    from support.agora import ScriptedAgora
 
 TOKEN = SecretStr("builder/token+that=must,not&leak1234567890")
 OK = (

@@ -28,9 +28,8 @@ from agora_transcription.agora import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from conftest import ScriptedAgora
-
     from agora_transcription.agora import Account, Agora, StartRequest
+    from support.agora import ScriptedAgora
 
 PROJECT = "https://agora.test/v1/projects/0123456789abcdef0123456789abcdef/rtsc/speech-to-text"
 TOKEN = SecretStr("wO_Xx-9/+=&, token")

@@ -25,9 +25,8 @@ from agora_transcription.agora import (
 )
 
 if TYPE_CHECKING:
-    from conftest import ScriptedAgora
-
     from agora_transcription.agora import Account, Agora, StartRequest
+    from support.agora import ScriptedAgora
 
 PROJECT = "https://agora.test/api/speech-to-text/v1/projects/0123456789abcdef0123456789abcdef"
 RUNNING = {"agent_id": "1NT29X10YH", "create_ts": 1700000000, "status": "RUNNING"}
