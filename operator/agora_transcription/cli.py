@@ -87,7 +87,10 @@ def simulator(listen: str, faults: str | None) -> None:
     from agora_transcription.simulator.options import SimulatorOptions
     from agora_transcription.simulator.server import run
 
-    run(listen, SimulatorOptions(), read_faults(Path(faults)) if faults else ())
+    try:
+        run(listen, SimulatorOptions(), read_faults(Path(faults)) if faults else ())
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()
