@@ -119,6 +119,10 @@ class Caller:
                 memory.conflict_since = memory.conflict_since or now()
                 if step.dialect is agora.Dialect.V7:
                     return None
+                if now() - (task.status.attempt_time or now()) > transitions.TOKEN_LIFETIME:
+                    # V6 cannot be asked which task that is, but none outlives its builderToken.
+                    memory.next_attempt(unsent=True)
+                    return transitions.skipped(task)
                 raise
             memory.poll_at = now()
             return transitions.adopted(task, step.dialect, conflict.task_id, lasts, now())

@@ -182,9 +182,9 @@ def without_token(task: TranscriptionTask) -> TaskStatus:
 
 
 def skipped(task: TranscriptionTask) -> TaskStatus:
-    """The current attempt's name is used up and nothing runs under it: on to the next."""
-    update = {"attempt": attempt_of(task.status) + 1, "instance_id": None, "attempt_generation": None}
-    return task.status.model_copy(update=update)
+    """The current attempt's name or token is used up and nothing runs under it: on to the next."""
+    used_up: dict[str, object] = dict.fromkeys(("instance_id", "builder_token", "attempt_generation"))
+    return task.status.model_copy(update={**used_up, "attempt": attempt_of(task.status) + 1})
 
 
 def observed(status: TaskStatus, observation: Observation) -> TaskStatus:

@@ -5,7 +5,7 @@
 | NotSent, Ambiguous, Upstream | AgoraUnavailable | 1, 3, 6 s (Agora's own advice), then doubling to 5 min |
 | Throttled | Throttled | what Agora asked for; the whole account waits |
 | Busy | AgoraUnavailable | 5 s at least |
-| Conflict without an id | AdoptionUndecided | 5 s, doubling to 1 min |
+| Conflict without an id | AdoptionUndecided | 5 s, doubling to 1 min; a deleted object gives up in the end |
 | CredentialsRefused | CredentialsRefused | 5 min, or at once when the Secret or the spec changes |
 | ServiceNotEnabled | ServiceNotEnabled | 5 min, or at once likewise |
 | QuotaExceeded | QuotaExceeded | 1 min, or at once likewise |
@@ -108,7 +108,7 @@ def _judge(
         case agora.Conflict():
             message = f"An Agora task of this object runs already, and Agora does not say which one ({error})"
             again = min(UNDECIDED_LONGEST_RETRY, BUSY_RETRY * 2 ** min(failures - 1, 10))
-            return again * spread, retrying(Reason.ADOPTION_UNDECIDED, message), False
+            return again * spread, retrying(Reason.ADOPTION_UNDECIDED, message), task.deleting
         case agora.Busy():
             message = f"Agora is busy with the task ({error})"
             return max(BUSY_RETRY, pause) * spread, retrying(Reason.AGORA_UNAVAILABLE, message), False
