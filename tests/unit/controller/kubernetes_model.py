@@ -201,6 +201,8 @@ class OneKey:
         self.is_dirty = False
         self.due: float | None = None
         self.event = asyncio.Event()
+        self.waits = False
+        """The worker is waiting on purpose."""
 
     def add(self, key: str) -> None:
         assert key == UID
@@ -222,7 +224,9 @@ class OneKey:
     @contextmanager
     def parked(self, key: str) -> Iterator[None]:
         assert key == UID
+        self.waits = True
         yield
+        self.waits = False
 
 
 class Open:

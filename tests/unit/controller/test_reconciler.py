@@ -1,0 +1,422 @@
+"""One reconciliation: what Agora did is written down whatever happens to the object or to the API server meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agora_transcription import agora
+from agora_transcription.agora import Dialect, State
+from agora_transcription.api import FINALIZER, TaskStatus, TranscriptionTask
+from unit.controller.agora_model import AgoraModel, Character, Fault, fault
+from unit.controller.builders import SECRET, UID, Clock
+from unit.controller.kubernetes_model import ApiServer, Process, unanswered
+
+if TYPE_CHECKING:
+    from unit.controller.kubernetes_model import Body
+
+DIALECTS = pytest.mark.parametrize("api", [{"agoraApi": "V7"}, {"agoraApi": "V6"}], ids=["V7", "V6"])
+
+
+class Scene:
+    """An object, both servers, and an operator that hears of every change at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.server = ApiServer(clock)
+        self.agora = AgoraModel(clock, Character())
+        self.process = Process(self.server, self.agora)
+        self.server.tell = self._tell
+
+    def _tell(self, kind: str, body: Body) -> None:
+        self.process.hear(kind, body)
+
+    def deaf(self) -> None:
+        """The watch is late."""
+        self.server.tell = lambda _kind, _body: None
+
+    def restart(self) -> None:
+        """Another process takes over, and knows what stands in the object."""
+        self.process = Process(self.server, self.agora)
+        if self.server.object is not None:
+            self.process.hear(None, self.server.object)
+
+    async def running(self, **spec: Any) -> None:
+        self.server.create(spec, guarded=True)
+        await self.process.work()
+        assert self.status.task_id == "agora-1"
+
+    async def pass_time(self, seconds: float) -> None:
+        """Work on what comes due in that time."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            await self.process.work()
+            due = self.process.queue.due
+            step = end if due is None else min(end, max(due, self.clock.monotonic() + 0.001))
+            self.clock.advance(step - self.clock.monotonic())
+        await self.process.work()
+
+    @property
+    def status(self) -> TaskStatus:
+        assert self.server.object is not None
+        return TranscriptionTask.parse(self.server.object).status
+
+    @property
+    def exists(self) -> bool:
+        return self.server.object is not None
+
+    @property
+    def reason(self) -> str:
+        assert self.status.ready is not None
+        return self.status.ready.reason
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    clock.install(monkeypatch)
+    return clock
+
+
+@pytest.fixture
+def scene(clock: Clock) -> Scene:
+    return Scene(clock)
+
+
+async def test_a_guarded_v7_object_runs_after_one_call_and_one_write(scene: Scene) -> None:
+    await scene.running()
+    assert scene.agora.calls == ["start"]
+    assert scene.server.writes == 1
+
+
+async def test_the_finalizer_is_in_an_answer_before_the_first_call(scene: Scene) -> None:
+    def check(operation: str) -> None:
+        assert scene.server.object is not None
+        assert FINALIZER in scene.server.object["metadata"]["finalizers"], operation
+
+    scene.agora.before_call = check
+    scene.server.create({}, guarded=False)
+    await scene.process.work()
+    assert scene.agora.calls == ["start"]
+
+
+async def test_nothing_is_called_while_the_finalizer_cannot_be_written(scene: Scene) -> None:
+    scene.server.create({}, guarded=False)
+    scene.server.fault = Fault(unanswered, effect=False)
+    await scene.process.work()
+    assert scene.agora.calls == []
+    await scene.pass_time(2)
+    assert scene.status.task_id == "agora-1"
+
+
+@DIALECTS
+@pytest.mark.parametrize("heard", [True, False], ids=["heard", "unheard"])
+async def test_a_start_is_recorded_though_the_spec_changed_meanwhile(
+    scene: Scene, api: dict[str, str], *, heard: bool
+) -> None:
+    """409 on the status write: the spec is the user's, the status is still what was decided on."""
+
+    def meanwhile() -> None:
+        scene.server.edit(languages=["de-DE"])
+
+    if not heard:
+        scene.deaf()
+        scene.server.create(api, guarded=True)
+        assert scene.server.object is not None
+        scene.process.hear("ADDED", scene.server.object)
+    else:
+        scene.server.create(api, guarded=True)
+    scene.agora.spared = {"acquire"}
+    scene.agora.meanwhile = meanwhile
+    await scene.process.work()
+    await scene.pass_time(6)
+
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+    assert scene.agora.calls.count("start") == 1
+    assert scene.status.task_id == "agora-1"
+    assert scene.agora.tasks["agora-1"].settings.languages == ("de-DE",)
+    assert scene.status.observed_generation == 2
+
+
+async def test_a_start_is_not_credited_to_the_spec_that_came_during_it(scene: Scene) -> None:
+    scene.server.create({}, guarded=True)
+    scene.agora.meanwhile = lambda: scene.server.edit(keywords=["kubelet"])
+    await scene.process.reconcile()
+    assert scene.status.observed_generation == 1
+    await scene.process.work()
+    await scene.pass_time(10)
+    (running,) = scene.agora.live()
+    assert running.request.keywords == ("kubelet",)
+    assert scene.agora.calls.count("stop") == 1
+
+
+@DIALECTS
+async def test_another_writer_of_the_status_does_not_double_the_task(scene: Scene, api: dict[str, str]) -> None:
+    """The outcome of a start is given up when the status is not what it was decided on: the start is repeated."""
+    scene.agora.spared = {"acquire"}
+    scene.agora.meanwhile = lambda: scene.server.overwrite_status(phase="Pending")
+    scene.server.create(api, guarded=True)
+    await scene.process.work()
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+    assert scene.status.task_id == "agora-1"
+    assert scene.agora.calls.count("start") == 2
+
+
+@DIALECTS
+async def test_a_start_is_recorded_once_the_api_server_answers_again(scene: Scene, api: dict[str, str]) -> None:
+    def fall_silent(operation: str) -> None:
+        if operation == "start":
+            scene.server.fault = Fault(unanswered, effect=False)
+
+    scene.agora.before_call = fall_silent
+    scene.server.create(api, guarded=True)
+    await scene.process.work()
+    assert scene.status.task_id is None
+    await scene.pass_time(3)
+    assert scene.status.task_id == "agora-1"
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+    assert scene.agora.calls.count("start") == 1
+
+
+async def test_an_unwritten_outcome_is_written_before_anything_else_is_decided(scene: Scene) -> None:
+    scene.server.create({}, guarded=True)
+    scene.server.fault = Fault(unanswered, effect=False)
+    await scene.process.reconcile()
+    assert scene.status.task_id is None
+    scene.server.edit(suspend=True)
+    await scene.pass_time(5)
+    assert scene.agora.calls.count("start") == 1
+    assert scene.agora.live() == []
+    assert scene.reason == "Suspended"
+
+
+async def test_the_end_of_a_task_is_not_held_against_the_next_one(scene: Scene) -> None:
+    """The write that ends the first task is made, and its answer lost."""
+    scene.agora.character.forgets_ended = True
+    await scene.running()
+    await scene.pass_time(15)
+    scene.agora.end(scene.agora.tasks["agora-1"], State.FAILED)
+    scene.server.fault = Fault(unanswered, effect=True)
+    await scene.pass_time(180)
+    assert [task.id for task in scene.agora.live()] == ["agora-2"]
+    assert scene.status.task_id == "agora-2"
+
+
+async def test_a_finalizer_that_is_replaced_away_does_not_hide_a_start_that_may_be_out(scene: Scene) -> None:
+    await scene.running()
+    await scene.pass_time(15)
+    scene.agora.end(scene.agora.tasks["agora-1"], State.FAILED)
+    scene.agora.spared, scene.agora.fault = {"query"}, fault(agora.Ambiguous, effect=True)
+    while not scene.agora.tasks.get("agora-2"):
+        await scene.pass_time(10)
+    scene.server.strip_finalizers()
+    scene.process.queue.is_dirty = False
+    await scene.process.reconcile()
+    scene.server.request_deletion()
+    await scene.pass_time(60)
+    assert not scene.exists
+    assert scene.agora.running() == []
+
+
+@DIALECTS
+async def test_a_deleted_object_goes_once_its_task_is_stopped(scene: Scene, api: dict[str, str]) -> None:
+    await scene.running(**api)
+    scene.server.request_deletion()
+    await scene.process.work()
+    assert not scene.exists
+    assert scene.agora.live() == []
+    assert scene.process.events.reasons[-1] == "Stopped"
+
+
+async def test_an_object_that_is_deleted_during_its_start_takes_the_task_along(scene: Scene) -> None:
+    scene.server.create({}, guarded=True)
+    scene.agora.meanwhile = scene.server.request_deletion
+    await scene.process.work()
+    assert not scene.exists
+    assert scene.agora.live() == []
+
+
+async def test_orphan_lets_the_task_go_on(scene: Scene) -> None:
+    await scene.running(deletionPolicy="Orphan")
+    scene.server.request_deletion()
+    await scene.process.work()
+    assert not scene.exists
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+    assert scene.process.events.reasons[-1] == "Orphaned"
+
+
+async def test_a_steady_task_costs_no_write(scene: Scene) -> None:
+    await scene.running()
+    await scene.pass_time(60)
+    before = scene.server.writes
+    await scene.pass_time(3600)
+    assert scene.server.writes == before
+    assert set(scene.agora.calls[1:]) == {"query"}
+
+
+async def test_changes_within_five_seconds_become_one_update(scene: Scene) -> None:
+    await scene.running()
+    for languages in (["de-DE"], ["fr-FR"], ["it-IT", "fr-FR"]):
+        scene.server.edit(languages=languages)
+        await scene.pass_time(0.5)
+    await scene.pass_time(10)
+    (update,) = scene.agora.tasks["agora-1"].updates
+    assert update.settings.languages == ("it-IT", "fr-FR")
+    assert scene.status.sequence_id == update.sequence_id
+    assert scene.reason == "Running"
+
+
+async def test_a_lost_update_is_sent_again_under_a_higher_sequence_id(scene: Scene) -> None:
+    await scene.running()
+    scene.server.edit(languages=["de-DE"])
+    scene.agora.spared, scene.agora.fault = {"query"}, fault(agora.Ambiguous, effect=True)
+    await scene.pass_time(30)
+    assert [update.sequence_id for update in scene.agora.tasks["agora-1"].updates] == [1, 2]
+    assert scene.reason == "Running"
+
+
+async def test_a_refused_credential_is_tried_again_when_the_secret_changes(scene: Scene) -> None:
+    scene.agora.fault = fault(agora.CredentialsRefused)
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    assert scene.reason == "CredentialsRefused"
+    calls = len(scene.agora.calls)
+    await scene.pass_time(60)
+    assert len(scene.agora.calls) == calls
+    scene.server.set_secret({**SECRET, "customerSecret": "a better one"})
+    scene.process.queue.add(UID)
+    await scene.process.work()
+    assert scene.status.task_id == "agora-1"
+
+
+async def test_an_open_breaker_is_told_without_a_call(clock: Clock) -> None:
+    scene = Scene(clock)
+    budgets = agora.Budgets(0, 1)
+    scene.process = Process(scene.server, scene.agora, budgets=budgets)
+    scene.agora.fault = fault(agora.CredentialsRefused)
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    assert scene.agora.calls == ["start"]
+    scene.server.edit(languages=["de-DE"])  # forgets the refusal: only the breaker stands in the way
+    await scene.process.work()
+    assert scene.agora.calls == ["start"]
+    assert scene.reason == "CredentialsRefused"
+    assert scene.status.observed_generation == 2
+
+
+async def test_a_change_interrupts_the_wait_for_the_budget(clock: Clock) -> None:
+    """A task that was suspended while it waited for its turn is not started."""
+    scene = Scene(clock)
+    budgets = agora.Budgets(0.0001, 1)
+    scene.process = Process(scene.server, scene.agora, budgets=budgets)
+    credentials, _ = await scene.process.credentials.resolve(TranscriptionTask.parse(_created(scene)))
+    assert credentials is not None
+    await budgets.admit(credentials.account, agora.Priority.POLL)  # the only one for hours
+    working = asyncio.create_task(scene.process.reconcile())
+    waiting = scene.process.queue.event
+    while not scene.process.queue.waits:
+        await asyncio.sleep(0)
+    assert not waiting.is_set()
+    scene.server.edit(suspend=True)
+    await asyncio.wait_for(working, 5)
+    await scene.process.work()
+    assert scene.agora.calls == []
+    assert scene.reason == "Suspended"
+
+
+def _created(scene: Scene) -> Body:
+    scene.server.create({}, guarded=True)
+    assert scene.server.object is not None
+    return scene.server.object
+
+
+async def test_an_object_that_was_replaced_under_its_name_is_not_written(scene: Scene) -> None:
+    await scene.running()
+    assert scene.server.object is not None
+    scene.deaf()
+    scene.server.edit(suspend=True)  # makes the cached version old
+    scene.server.object["metadata"]["uid"] = "another"
+    before = scene.server.object["status"]
+    scene.clock.advance(300)
+    await scene.process.reconcile()
+    await scene.process.reconcile()
+    assert scene.server.object["status"] == before
+
+
+async def test_a_disappeared_object_is_forgotten(scene: Scene) -> None:
+    await scene.running()
+    scene.deaf()
+    scene.server.object = None
+    scene.clock.advance(300)
+    scene.agora.end(scene.agora.tasks["agora-1"], State.FAILED)
+    for _ in range(3):
+        await scene.process.reconcile()
+    assert scene.process.cache.get(UID) is None
+    assert scene.agora.calls.count("start") == 1
+
+
+@pytest.mark.parametrize("conflict_names_task", [True, False], ids=["named", "unnamed"])
+async def test_a_task_of_a_dead_process_is_adopted(scene: Scene, *, conflict_names_task: bool) -> None:
+    scene.agora.character.conflict_names_task = conflict_names_task
+    await scene.running()
+    scene.server.overwrite_status(taskId=None, startHash=None, applied=None, agoraStatus=None)
+    scene.restart()
+    await scene.pass_time(5)
+    assert scene.status.task_id == "agora-1"
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+    assert ("list" in scene.agora.calls) is not conflict_names_task
+
+
+async def test_a_name_that_is_used_up_is_left_after_two_minutes(scene: Scene) -> None:
+    scene.agora.character.conflict_names_task = False
+    scene.agora.fault = fault(agora.Ambiguous, effect=True)
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    scene.agora.end(scene.agora.tasks["agora-1"])
+    await scene.pass_time(100)
+    assert scene.reason == "AdoptionUndecided"
+    assert len(scene.agora.tasks) == 1
+    await scene.pass_time(120)
+    assert [task.id for task in scene.agora.live()] == ["agora-2"]
+    assert scene.status.attempt == 1
+
+
+async def test_v6_waits_for_the_lifetime_of_a_task_that_is_not_named(scene: Scene) -> None:
+    scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.Ambiguous, effect=True)
+    scene.server.create({"agoraApi": "V6"}, guarded=True)
+    await scene.process.work()
+    scene.agora.end(scene.agora.tasks["agora-1"])
+    await scene.pass_time(600)
+    assert scene.reason == "AdoptionUndecided"
+    assert len(scene.agora.tasks) == 1
+    scene.clock.advance(24 * 3600)
+    await scene.process.work()
+    assert scene.status.task_id == "agora-2"
+
+
+async def test_a_deleted_object_gives_up_on_a_task_that_is_not_named(scene: Scene) -> None:
+    scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.Ambiguous, effect=True)
+    scene.server.create({"agoraApi": "V6"}, guarded=True)
+    await scene.process.work()
+    scene.agora.end(scene.agora.tasks["agora-1"])
+    scene.server.request_deletion()
+    await scene.pass_time(550)
+    assert scene.exists
+    await scene.pass_time(100)
+    assert not scene.exists
+    assert scene.process.events.reasons[-1] == "Abandoned"
+
+
+def test_default_dialect_is_used(clock: Clock) -> None:
+    scene = Scene(clock)
+    scene.process = Process(scene.server, scene.agora, default=Dialect.V6)
+
+    async def work() -> None:
+        scene.server.create({}, guarded=True)
+        await scene.process.work()
+
+    asyncio.run(work())
+    assert scene.agora.calls == ["acquire", "start"]
+    assert scene.status.agora_api == "V6"
