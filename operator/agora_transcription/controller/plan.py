@@ -25,7 +25,6 @@ from agora_transcription.api import (
     DeletionPolicy,
     EndReason,
     Reason,
-    RestartPolicy,
     Rollover,
     TaskStatus,
     TranscriptionTask,
@@ -35,7 +34,7 @@ from agora_transcription.api import (
     retrying,
     stalled,
 )
-from agora_transcription.controller import transitions
+from agora_transcription.controller import policy, transitions
 from agora_transcription.controller.steps import (
     Acquire,
     AddFinalizer,
@@ -66,30 +65,13 @@ from agora_transcription.controller.translate import (
 if TYPE_CHECKING:
     from agora_transcription.api.conditions import Verdict
 
-__all__ = ["ABANDON_AFTER", "ROLLOVER_MARGIN", "UPDATE_SPACING", "decide", "dialect_of"]
+__all__ = ["ABANDON_AFTER", "UPDATE_SPACING", "decide", "dialect_of"]
 
 UPDATE_SPACING: Final = timedelta(seconds=5)
 """Agora refuses an update sooner after the start or after the last update (guide "Update service")."""
 
-ROLLOVER_MARGIN: Final = timedelta(minutes=10)
-"""A task is renewed this long before it would expire, so that a slow or failing start still comes in time."""
-
 ABANDON_AFTER: Final = timedelta(minutes=10)
 """A deleted object whose task cannot be stopped waits so long for better credentials, then lets its namespace go."""
-
-RESTART_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0, 0, 10, 20, 40, 80))
-"""The pause before the next task, by how many in a row ended early: the history remembers five."""
-
-EARLY_END: Final = timedelta(minutes=10)
-"""A task that ended by itself sooner than this counts towards the pause before the next."""
-
-DELIBERATE: Final = {
-    EndReason.SPEC_CHANGED,
-    EndReason.SUSPENDED,
-    EndReason.ROLLED_OVER,
-    EndReason.DEADLINE_EXCEEDED,
-}
-"""Ends that the operator itself brought about."""
 
 
 def dialect_of(task: TranscriptionTask, default: Dialect) -> Dialect:
@@ -136,45 +118,14 @@ class _Decision:
         """Why no task should run, and how that reads once none does; None if one should."""
         if self.task.deleting or self.spec.suspend:
             return EndReason.SUSPENDED, ready(Reason.SUSPENDED, "No Agora task runs: spec.suspend is true")
-        deadline = self._deadline()
-        if deadline is not None and self.now >= deadline:
+        if self._is_past(policy.deadline(self.task)):
             message = f"The task was active for activeDeadlineSeconds ({self.spec.active_deadline_seconds} s)"
             return EndReason.DEADLINE_EXCEEDED, failed(Reason.DEADLINE_EXCEEDED, message)
         if self.status.completion_time is not None and not self.status.task_id and self.status.history:
             last = self.status.history[-1].reason
-            if not self._another_follows(last):
-                return last, self._final(last, self.status.history[-1].message)
+            if not policy.another_follows(self.spec, last):
+                return last, policy.final_verdict(self.spec, last, self.status.history[-1].message)
         return None
-
-    def _deadline(self) -> datetime | None:
-        if self.spec.active_deadline_seconds is None or self.status.first_start_time is None:
-            return None
-        return self.status.first_start_time + timedelta(seconds=self.spec.active_deadline_seconds)
-
-    def _another_follows(self, reason: EndReason) -> bool:
-        """Whether `restartPolicy` asks for another task after one that ended so."""
-        if reason in {EndReason.SPEC_CHANGED, EndReason.SUSPENDED, EndReason.ROLLED_OVER}:
-            return True
-        if reason is EndReason.DEADLINE_EXCEEDED:
-            # The deadline was raised or removed: it is not exceeded any more.
-            return True
-        match self.spec.restart_policy:
-            case RestartPolicy.ALWAYS:
-                return True
-            case RestartPolicy.ON_FAILURE:
-                return reason is not EndReason.IDLE
-            case RestartPolicy.NEVER:
-                return False
-
-    def _final(self, reason: EndReason, words: str) -> Verdict:
-        """How an end reads that no other task follows."""
-        policy = f"spec.restartPolicy is {self.spec.restart_policy}; to run it again set spec.suspend to true and back"
-        if reason is EndReason.IDLE:
-            return ready(Reason.COMPLETED, f"The channel was idle for {self.spec.idle_timeout_seconds} s; {policy}")
-        if reason is EndReason.EXPIRED:
-            return ready(Reason.COMPLETED, f"The Agora task reached the end of its lifetime; {policy}")
-        why = f"{reason}: {words}" if words else reason
-        return failed(Reason.TASK_FAILED, f"The Agora task ended ({why}); {policy}")
 
     # Winding down --------------------------------------------------------------------------------------------------
 
@@ -192,12 +143,7 @@ class _Decision:
             # Resumed, it is a new run: neither its deadline nor an earlier completion counts any more.
             fresh = self.status.model_copy(update={"completion_time": None, "first_start_time": None})
             return self._settle(settled, status=fresh)
-        return self._settle(settled, self._time_to_live())
-
-    def _time_to_live(self) -> datetime | None:
-        if self.status.completion_time is None or self.spec.ttl_seconds_after_finished is None or self.spec.suspend:
-            return None
-        return self.status.completion_time + timedelta(seconds=self.spec.ttl_seconds_after_finished)
+        return self._settle(settled, policy.deletion_due(self.task))
 
     def _stop(self, reason: EndReason, *, another: Verdict | None, over: Verdict) -> Step:
         """Bring the current task to its end, and see that it is there."""
@@ -235,7 +181,7 @@ class _Decision:
         if self.status.stop_reason is not None or self.status.start_hash != start_hash(self.spec):
             starting = progressing(Reason.STARTING, "Starting the Agora task")
             return self._stop(self.status.stop_reason or EndReason.SPEC_CHANGED, another=starting, over=starting)
-        if self._rollover_due() <= self.now and not self.status.retiring:
+        if self._is_past(policy.rollover_due(self.status)) and not self.status.retiring:
             if self.spec.rollover is Rollover.OVERLAP:
                 return Write(transitions.overlapping(self.task, self.now))
             starting = progressing(Reason.STARTING, "Starting the next Agora task")
@@ -247,27 +193,14 @@ class _Decision:
         return self._update_or_rest()
 
     def _ended_by_itself(self) -> Write:
-        reason = self._end_reason()
+        reason = policy.end_reason(self.task, None if self.known.gone else self.known.observation, self.now)
         another: Verdict | None = None
-        if reason in DELIBERATE:
+        if reason in policy.DELIBERATE:
             another = progressing(Reason.STARTING, "Starting the Agora task")
-        elif self._another_follows(reason):
+        elif policy.another_follows(self.spec, reason):
             another = retrying(Reason.TASK_ENDED, f"The Agora task ended ({reason}); starting another")
-        return self._retire(reason, another=another, over=self._final(reason, self._last_words()))
-
-    def _end_reason(self) -> EndReason:
-        """Why the task ended. A stop of the operator's own may have been cut off before the status could say so."""
-        if self.status.stop_reason is None:
-            if self.status.start_hash != start_hash(self.spec):
-                return EndReason.SPEC_CHANGED
-            if self.status.expiry_time and self._rollover_due() <= self.now < self.status.expiry_time:
-                return EndReason.ROLLED_OVER
-        observation = None if self.known.gone else self.known.observation
-        return transitions.end_reason(self.task, observation, self.now)
-
-    def _rollover_due(self) -> datetime:
-        expiry = self.status.expiry_time
-        return expiry - ROLLOVER_MARGIN if expiry else datetime.max.replace(tzinfo=self.now.tzinfo)
+        over = policy.final_verdict(self.spec, reason, self._last_words())
+        return self._retire(reason, another=another, over=over)
 
     def _update_or_rest(self) -> Step:
         """Change what can be changed in place, no sooner than Agora allows; nothing else is left to do."""
@@ -303,22 +236,10 @@ class _Decision:
     def _begin_when_due(self) -> Step:
         if reason := unsupported(self.spec, self.dialect):
             return self._settle(stalled(Reason.SPEC_INVALID, reason))
-        due = self._restart_due()
-        if due > self.now:
+        due = policy.restart_due(self.status)
+        if due is not None and due > self.now:
             return Idle(due)
         return self._begin()
-
-    def _restart_due(self) -> datetime:
-        """When the next task may start: later and later while one after the other ends early."""
-        early = 0
-        for ended in reversed(self.status.history):
-            lived = ended.end_time - (ended.start_time or ended.end_time)
-            if ended.reason in DELIBERATE or lived > EARLY_END:
-                break
-            early += 1
-        if not early:
-            return self.now
-        return self.status.history[-1].end_time + RESTART_DELAYS[early]
 
     def _begin(self) -> Step:
         attempt = transitions.attempt_of(self.status)
@@ -346,6 +267,9 @@ class _Decision:
         return not self.status.written and not self.known.unsent
 
     # Common ground -------------------------------------------------------------------------------------------------
+
+    def _is_past(self, moment: datetime | None) -> bool:
+        return moment is not None and moment <= self.now
 
     def _handle(self) -> Handle:
         return Handle(self.status.task_id or "", transitions.builder_token_of(self.status))
@@ -386,8 +310,7 @@ class _Decision:
         return self._settle(verdict, min((moment for moment in (until, bound) if moment), default=None))
 
     def _given_up(self, *, lasting: bool) -> bool:
-        bound = self._abandon_at()
-        return lasting and bound is not None and bound <= self.now
+        return lasting and self._is_past(self._abandon_at())
 
     def _abandon_at(self) -> datetime | None:
         deleted = self.task.metadata.deletion_timestamp
@@ -411,10 +334,9 @@ class _Decision:
         return Write(wanted) if wanted != self.status else self._rest(until)
 
     def _rest(self, until: datetime | None) -> Step:
-        expired = self._time_to_live()
-        if expired is not None and expired <= self.now and not self.status.task_id and not self.task.deleting:
+        if self._is_past(policy.deletion_due(self.task)):
             return DeleteObject()
-        due = [until, self._deadline(), *(trouble.until for trouble in self.known.trouble.values())]
+        due = [until, policy.deadline(self.task), *(trouble.until for trouble in self.known.trouble.values())]
         if self.status.task_id:
-            due += [self.known.poll_at, self._rollover_due()]
+            due += [self.known.poll_at, policy.rollover_due(self.status)]
         return Idle(min((moment for moment in due if moment is not None and moment > self.now), default=None))

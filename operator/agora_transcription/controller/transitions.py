@@ -41,7 +41,6 @@ __all__ = [
     "begun",
     "builder_token_of",
     "concluded",
-    "end_reason",
     "lifetime",
     "observed",
     "overlapping",
@@ -275,31 +274,6 @@ def retired_earlier(task: TranscriptionTask, now: datetime) -> TaskStatus:
         return task.status
     status = _remember(task.status, earlier.task_id, earlier.start_time, EndReason.ROLLED_OVER, "", now)
     return status.model_copy(update={"retiring": None})
-
-
-def end_reason(task: TranscriptionTask, observation: Observation | None, now: datetime) -> EndReason:
-    """Why the task ended, as far as it can be told.
-
-    Agora's status names no cause ("Stopped" covers idleness, the lifetime and a stop by anybody), so age decides.
-
-    Args:
-        task: The object whose task ended.
-        observation: Agora's answer; None if it does not know the task any more.
-        now: The time.
-    """
-    status = task.status
-    if status.stop_reason is not None:
-        return status.stop_reason
-    if status.expiry_time is not None and now >= status.expiry_time:
-        return EndReason.EXPIRED
-    if observation is None:
-        return EndReason.DISAPPEARED
-    if observation.state is State.FAILED:
-        return EndReason.FAILED
-    idle = timedelta(seconds=task.spec.idle_timeout_seconds)
-    if idle and status.start_time is not None and now - status.start_time >= idle:
-        return EndReason.IDLE
-    return EndReason.STOPPED_ELSEWHERE
 
 
 def _running(
