@@ -1,9 +1,4 @@
-"""One reconciliation: read the credentials, ask the plan, do the one step, write the status.
-
-A step's outcome is written on the version of the object that it was decided on. If the spec has changed meanwhile the
-write is repeated on the new version, since the status is the operator's alone; if the status has changed, somebody else
-writes it, and the decision is made anew.
-"""
+"""One reconciliation: read the credentials, ask the plan, do the one step, write the status."""
 
 from __future__ import annotations
 
@@ -13,10 +8,9 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agora_transcription import agora
-from agora_transcription.api import DeletionPolicy, Reason, TaskStatus, TranscriptionTask
 from agora_transcription.controller.calls import Caller, priority_of
 from agora_transcription.controller.memory import Memory, now
 from agora_transcription.controller.plan import decide
@@ -30,20 +24,14 @@ from agora_transcription.controller.steps import (
     Step,
     Write,
 )
-from agora_transcription.controller.store import (
-    NotFound,
-    Outdated,
-    Store,
-    StoreError,
-    merge_patch,
-    with_finalizer,
-    without_finalizer,
-)
+from agora_transcription.controller.store import NotFound, Outdated, Store, StoreError
 from agora_transcription.controller.troubles import backoff, trouble_of
+from agora_transcription.controller.writer import Writer
 from agora_transcription.telemetry.logs import ObjectLogger
 from agora_transcription.telemetry.metrics import CONTROLLER, Metrics
 
 if TYPE_CHECKING:
+    from agora_transcription.api import TranscriptionTask
     from agora_transcription.controller.cache import TaskCache
     from agora_transcription.controller.credentials import CredentialStore
     from agora_transcription.controller.events import EventPoster
@@ -51,9 +39,6 @@ if TYPE_CHECKING:
     from agora_transcription.controller.translate import Credentials
 
 __all__ = ["Reconciler", "Services"]
-
-MAX_WRITES: Final = 10
-"""Tries to write one outcome on ever newer versions of the object before it is left to the next reconciliation."""
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +80,7 @@ class Reconciler:
         """
         self.services = services
         self._default = default
+        self._writer = Writer(services.store, services.cache, services.events, services.metrics)
         self._slots = asyncio.Semaphore(workers)
         self._interval = poll_interval
         self._began = now()
@@ -147,7 +133,8 @@ class Reconciler:
             result = "success"
         except Outdated:
             # Somebody changed the object meanwhile. The watch will tell too; asking is sooner and cannot be missed.
-            await self._refresh(task)
+            await self._writer.refresh(task)
+            self.queue.add(uid)
             result = "requeue"
         except StoreError as error:
             failures = memory.failures["kubernetes"] = memory.failures.get("kubernetes", 0) + 1
@@ -161,7 +148,7 @@ class Reconciler:
     async def _step(self, task: TranscriptionTask, memory: Memory, log: ObjectLogger) -> str:
         """Decide on and take one step; answers its result for the metrics."""
         if memory.unrecorded is not None:
-            await self._record(*memory.unrecorded, memory)
+            await self._writer.outcome(*memory.unrecorded, memory)
             self.queue.add(task.metadata.uid)
             return "requeue"
         credentials, problem = await self.services.credentials.resolve(task)
@@ -192,36 +179,16 @@ class Reconciler:
                 self._again_in(uid, (until - now()).total_seconds())
                 return "requeue_after"
             case Write(status):
-                await self._write(task, status, memory)
+                await self._writer.status(task, status, memory)
             case AddFinalizer():
-                services.metrics.object_writes.labels("finalizers").inc()
-                services.cache.offer(await services.store.write_finalizers(task, with_finalizer(task)))
-                # The finalizer comes before the first call, so there was none yet.
-                memory.unsent = memory.unsent or not task.status.written
+                await self._writer.guard(task, memory)
             case RemoveFinalizer(abandoned):
-                await self._release(task, memory, abandoned, log)
+                await self._writer.release(task, memory, abandoned, log)
             case DeleteObject():
-                services.metrics.object_writes.labels("delete").inc()
-                await services.store.delete(task)
+                await self._writer.delete(task)
                 return "success"
         self.queue.add(uid)
         return "requeue"
-
-    async def _release(self, task: TranscriptionTask, memory: Memory, abandoned: str | None, log: ObjectLogger) -> None:
-        services = self.services
-        memory.released = True  # the watch may tell of the end before the answer does
-        services.metrics.object_writes.labels("finalizers").inc()
-        body = await services.store.write_finalizers(task, without_finalizer(task))
-        if abandoned is not None:
-            message = f"The Agora task {abandoned} could not be stopped: it ends by itself when its channel is idle"
-            services.events.ended(task, Reason.ABANDONED, message, warning=True)
-            log.warning("%s", message)
-        elif task.spec.deletion_policy is DeletionPolicy.ORPHAN and task.status.task_id:
-            message = f"The Agora task {task.status.task_id} goes on: spec.deletionPolicy is Orphan"
-            services.events.ended(task, Reason.ORPHANED, message)
-        elif task.status.task_id:
-            services.events.ended(task, Reason.STOPPED, f"Stopped the Agora task {task.status.task_id}")
-        services.cache.offer(body)
 
     async def _call(
         self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials, log: ObjectLogger
@@ -251,7 +218,7 @@ class Reconciler:
                 memory.trouble.clear()
             memory.succeeded(step.operation)
             if status is not None:
-                await self._record(task, status, memory)
+                await self._writer.outcome(task, status, memory)
         return "requeue"
 
     async def _admitted(
@@ -287,51 +254,6 @@ class Reconciler:
             memory.poll_at = trouble.until
         if isinstance(error, agora.AgoraError):
             self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
-
-    async def _record(self, task: TranscriptionTask, status: TaskStatus, memory: Memory) -> None:
-        """Write what Agora did, whatever becomes of the spec meanwhile."""
-        memory.unrecorded = (task, status)
-        version = task
-        for _ in range(MAX_WRITES):
-            try:
-                await self._write(version, status, memory, decided_on=task.status)
-            except Outdated:
-                refreshed = await self._refresh(version)
-                if refreshed.status != task.status:
-                    # Not this process's doing: what is there now decides what comes next.
-                    memory.unrecorded = None
-                    raise
-                version = refreshed
-            else:
-                memory.unrecorded = None
-                return
-        raise StoreError(f"write status of {task.key}", 409, "the object changes faster than it can be written")
-
-    async def _write(
-        self, task: TranscriptionTask, status: TaskStatus, memory: Memory, *, decided_on: TaskStatus | None = None
-    ) -> None:
-        before = decided_on or task.status
-        patch = merge_patch(before.dump(), status.dump())
-        if not patch:
-            return
-        self.services.metrics.object_writes.labels("status").inc()
-        body = await self.services.store.write_status(task, patch)
-        self.services.cache.offer(body)
-        self.services.events.changed(task, before, status)
-        if status.sequence_id != before.sequence_id:
-            memory.reserved = status.sequence_id
-        if before.task_id is not None and status.task_id is None:
-            # The next attempt has a name that nobody has used yet.
-            memory.next_attempt(unsent=True)
-
-    async def _refresh(self, task: TranscriptionTask) -> TranscriptionTask:
-        """Read the object anew."""
-        body = await self.services.store.get(task.metadata.namespace, task.metadata.name)
-        if body["metadata"]["uid"] != task.metadata.uid:
-            raise NotFound(f"get {task.key}", 404, "the object has been replaced by another of the same name")
-        self.services.cache.offer(body)
-        self.queue.add(task.metadata.uid)
-        return self.services.cache.get(task.metadata.uid) or task
 
     def _memory(self, uid: str) -> Memory:
         memory = self._memories.get(uid)
