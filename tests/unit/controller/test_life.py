@@ -247,7 +247,7 @@ class Life(RuleBasedStateMachine):
         """
         old, before = self._version(age), self.server.object
         other = Process(self.server, self.agora, default=self.dialect, poll_interval=POLL_INTERVAL)
-        if "taskId" in old["status"] and old != before:
+        if "taskId" in old["status"] and before is not None and old["status"] != before["status"]:
             other.hear(None, old)
             self.agora.fault = self.agora.meanwhile = self.server.fault = None
         while (known := other.cache.get(UID)) and known.metadata.resource_version == old["metadata"]["resourceVersion"]:

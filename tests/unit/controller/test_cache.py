@@ -1,0 +1,79 @@
+"""The newest known version of every object; older echoes are dropped."""
+
+from __future__ import annotations
+
+import pytest
+
+from agora_transcription.controller.cache import TaskCache, is_newer
+from unit.controller.builders import UID, body_of
+
+
+@pytest.mark.parametrize(
+    ("version", "than", "newer"),
+    [
+        ("10", "9", True),
+        ("9", "10", False),
+        ("10", "10", False),
+        ("abc", "abd", True),
+        ("abc", "abc", False),
+        ("10", "abc", True),
+    ],
+)
+def test_versions_are_compared_as_numbers_where_they_are_some(version: str, than: str, *, newer: bool) -> None:
+    assert is_newer(version, than) is newer
+
+
+def test_an_older_echo_is_dropped() -> None:
+    cache = TaskCache()
+    assert cache.offer(body_of(resourceVersion="100"))
+    assert not cache.offer(body_of({"suspend": True}, resourceVersion="99"))
+    assert not cache.offer(body_of({"suspend": True}, resourceVersion="100"))
+    task = cache.get(UID)
+    assert task is not None
+    assert not task.spec.suspend
+
+
+def test_a_newer_version_replaces() -> None:
+    cache = TaskCache()
+    cache.offer(body_of(resourceVersion="99"))
+    assert cache.offer(body_of({"suspend": True}, resourceVersion="100"))
+    task = cache.get(UID)
+    assert task is not None
+    assert task.spec.suspend
+
+
+def test_an_object_that_cannot_be_read_is_left_out_and_its_values_are_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cache = TaskCache()
+    assert not cache.offer(body_of({"languages": ["no language at all"]}))
+    assert len(cache) == 0
+    assert "spec.languages" in caplog.text
+    assert "no language at all" not in caplog.text
+
+
+def test_a_name_that_is_given_again_is_another_object() -> None:
+    cache = TaskCache()
+    cache.offer(body_of(resourceVersion="5"))
+    cache.offer(body_of(resourceVersion="3", uid="another"))
+    assert len(cache) == 2
+    assert cache.drop("another") is not None
+    assert cache.drop("another") is None
+    assert [task.metadata.uid for task in cache] == [UID]
+
+
+def test_tasks_of_others_and_former_tasks_are_known() -> None:
+    cache = TaskCache()
+    history = [{"taskId": "mine-before", "endTime": "2026-11-21T08:00:00Z", "reason": "Idle"}]
+    cache.offer(body_of(status={"observedGeneration": 1, "taskId": "mine", "history": history}))
+    theirs = [{"taskId": "theirs-before", "endTime": "2026-11-21T08:00:00Z", "reason": "Idle"}]
+    status = {"observedGeneration": 1, "taskId": "theirs", "retiring": {"taskId": "retiring"}, "history": theirs}
+    cache.offer(body_of(status=status, uid="another"))
+    assert cache.known_task_ids(but=UID) == {"mine-before", "theirs", "retiring", "theirs-before"}
+
+
+def test_objects_are_counted_by_phase() -> None:
+    cache = TaskCache()
+    cache.offer(body_of())
+    cache.offer(body_of(status={"observedGeneration": 1, "phase": "Running"}, uid="another"))
+    assert cache.by_phase() == {"Pending": 1, "Running": 1}
