@@ -1,0 +1,254 @@
+"""The Secrets of tasks: what is wrong with them is told by key, and a mended one wakes whoever waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agora_transcription.api import Reason, TaskSpec
+from agora_transcription.controller import credentials
+from agora_transcription.controller.credentials import CredentialStore, account_of, credentials_of
+from agora_transcription.controller.store import NotFound, Secret, StoreError
+from agora_transcription.controller.translate import account_hash
+from unit.controller.builders import SECRET, UID, Clock, task_of
+
+if TYPE_CHECKING:
+    from agora_transcription.api import TranscriptionTask
+    from agora_transcription.controller.store import Store
+
+STORAGE = {"vendor": "AmazonS3", "region": 3, "bucket": "captions", "credentialsSecretRef": {"name": "s3"}}
+
+
+class Secrets:
+    """A store with Secrets and nothing else."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, dict[str, str]] = {"agora-credentials": dict(SECRET)}
+        self.reads = 0
+        self.fails = False
+
+    async def secret(self, namespace: str, name: str) -> Secret:
+        self.reads += 1
+        if self.fails:
+            raise StoreError("get secret", None, "no answer")
+        if name not in self.there:
+            raise NotFound(f"get secret {namespace}/{name}", 404, "not found")
+        return Secret(str(hash(frozenset(self.there[name].items()))), self.there[name])
+
+
+class Scene:
+    def __init__(self, secrets: Store) -> None:
+        self.clock = Clock()
+        self.woken: list[str] = []
+        self.waked = asyncio.Event()
+        self.store = CredentialStore(secrets, self.wake, clock=self.clock.monotonic)
+
+    def wake(self, uid: str) -> None:
+        self.woken.append(uid)
+        self.waked.set()
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    return Secrets()
+
+
+@pytest.fixture
+def scene(secrets: Any) -> Scene:
+    return Scene(secrets)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"appId": ""}, "appId"),
+        ({"appId": "not hexadecimal"}, "appId"),
+        ({"appId": SECRET["appId"] + "0"}, "appId"),
+        ({"customerId": " "}, "customerId"),
+        ({"customerSecret": ""}, "customerSecret"),
+        ({"appCertificate": "hunter2-is-no-certificate"}, "appCertificate"),
+    ],
+)
+def test_a_bad_secret_is_told_by_its_key_and_never_by_a_value(change: dict[str, str], key: str) -> None:
+    content = {**SECRET, **change}
+    with pytest.raises(credentials.SecretInvalid) as told:
+        account_of(content)
+    assert f"key {key}" in str(told.value)
+    for value in filter(str.strip, content.values()):
+        assert value not in str(told.value)
+
+
+@pytest.mark.parametrize("key", ["appId", "customerId", "customerSecret"])
+def test_a_missing_key_is_named(key: str) -> None:
+    with pytest.raises(credentials.SecretInvalid, match=f"key {key} is missing or empty"):
+        account_of({name: value for name, value in SECRET.items() if name != key})
+
+
+@pytest.mark.parametrize("certificate", [None, "", " \n"])
+def test_a_project_may_have_no_certificate(certificate: str | None) -> None:
+    content = {name: value for name, value in SECRET.items() if name != "appCertificate"}
+    assert (
+        account_of(content | ({} if certificate is None else {"appCertificate": certificate})).app_certificate is None
+    )
+
+
+def test_line_ends_around_values_do_not_matter() -> None:
+    """`echo secret | base64` leaves one."""
+    assert account_of({name: f"{value}\n" for name, value in SECRET.items()}) == account_of(SECRET)
+
+
+def test_an_account_shows_no_secret() -> None:
+    assert SECRET["customerSecret"] not in repr(account_of(SECRET))
+    assert SECRET["appCertificate"] not in repr(account_of(SECRET))
+
+
+def spec(**fields: Any) -> TaskSpec:
+    return task_of(fields).spec
+
+
+@pytest.mark.parametrize(
+    ("fields", "secrets", "told"),
+    [
+        ({"captions": {"storage": STORAGE}}, {"s3": {"accessKey": "a"}}, "s3: key secretKey"),
+        ({"captions": {"storage": STORAGE}}, {"s3": {"secretKey": "a"}}, "s3: key accessKey"),
+        ({"encryption": {"mode": "AES_128_GCM", "secretRef": {"name": "c"}}}, {"c": {}}, "c: key secret is"),
+        ({"encryption": {"mode": "AES_128_GCM2", "secretRef": {"name": "c"}}}, {"c": {"secret": "k"}}, "c: key salt"),
+    ],
+)
+def test_other_secrets_are_told_by_name_and_key(
+    fields: dict[str, Any], secrets: dict[str, dict[str, str]], told: str
+) -> None:
+    with pytest.raises(credentials.SecretInvalid, match=told):
+        credentials_of(spec(**fields), {"agora-credentials": SECRET, **secrets})
+
+
+def test_a_salt_belongs_to_the_gcm2_modes_only() -> None:
+    content = {"agora-credentials": SECRET, "c": {"secret": "k", "salt": "s"}}
+    for mode, salted in (("AES_128_GCM", False), ("AES_128_GCM2", True), ("AES_256_GCM2", True)):
+        encryption = credentials_of(spec(encryption={"mode": mode, "secretRef": {"name": "c"}}), content).encryption
+        assert encryption is not None
+        assert (encryption.salt is not None) is salted
+
+
+async def test_a_secret_is_read_once_for_a_while(scene: Scene, secrets: Secrets) -> None:
+    for _ in range(5):
+        found, problem = await scene.store.resolve(task_of())
+        assert found is not None
+        assert problem is None
+    assert secrets.reads == 1
+    scene.clock.advance(credentials.FRESH_SECONDS + 1)
+    await scene.store.resolve(task_of())
+    assert secrets.reads == 2
+
+
+async def test_tasks_that_ask_at_the_same_time_share_one_read(scene: Scene, secrets: Secrets) -> None:
+    await asyncio.gather(*(scene.store.resolve(task_of(uid=str(number))) for number in range(20)))
+    assert secrets.reads == 1
+
+
+async def test_a_missing_secret_is_told_by_name(scene: Scene, secrets: Secrets) -> None:
+    secrets.there.clear()
+    found, problem = await scene.store.resolve(task_of())
+    assert found is None
+    assert problem is not None
+    assert problem.reason is Reason.SECRET_NOT_FOUND
+    assert "calls/agora-credentials" in problem.message
+
+
+async def test_a_secret_that_turned_bad_leaves_the_last_good_credentials(scene: Scene, secrets: Secrets) -> None:
+    good, _ = await scene.store.resolve(task_of())
+    secrets.there["agora-credentials"]["appId"] = "nonsense"
+    scene.clock.advance(credentials.FRESH_SECONDS + 1)
+    found, problem = await scene.store.resolve(task_of())
+    assert found == good
+    assert problem is not None
+    assert problem.reason is Reason.SECRET_INVALID
+    assert "nonsense" not in problem.message
+    other, _ = await scene.store.resolve(task_of(uid="another"))
+    assert other is None, "they are those of one task"
+
+
+async def test_a_running_task_is_not_handed_to_another_project(scene: Scene, secrets: Secrets) -> None:
+    good, _ = await scene.store.resolve(task_of())
+    assert good is not None
+    status = {"observedGeneration": 1, "taskId": "agora-1", "accountHash": account_hash(good.account)}
+    secrets.there["agora-credentials"]["appId"] = "f" * 32
+    scene.clock.advance(credentials.FRESH_SECONDS + 1)
+    found, problem = await scene.store.resolve(task_of(None, status))
+    assert found == good
+    assert problem is not None
+    assert "appId" in problem.message
+
+
+async def test_an_api_server_that_does_not_answer_is_no_missing_secret(scene: Scene, secrets: Secrets) -> None:
+    secrets.fails = True
+    with pytest.raises(StoreError):
+        await scene.store.resolve(task_of())
+
+
+async def waiting(scene: Scene, task: TranscriptionTask) -> asyncio.Task[None]:
+    await scene.store.resolve(task)
+    scene.store.wait_for_change(task)
+    return asyncio.create_task(scene.store.run())
+
+
+async def test_a_mended_secret_wakes_who_waits_for_it(
+    scene: Scene, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "RECHECK_SECONDS", 0.001)
+    secrets.there.clear()
+    running = await waiting(scene, task_of())
+    await rechecked(secrets, 3)
+    assert scene.woken == []
+    secrets.there["agora-credentials"] = dict(SECRET)
+    await asyncio.wait_for(scene.waked.wait(), 5)
+    assert scene.woken == [UID]
+    found, problem = await scene.store.resolve(task_of())
+    assert found is not None
+    assert problem is None, "what was read again is what counts"
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("how", ["settle", "forget"])
+async def test_who_waits_no_more_is_not_woken(
+    scene: Scene, secrets: Secrets, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(credentials, "RECHECK_SECONDS", 0.001)
+    secrets.there.clear()
+    other = task_of(uid="another")
+    running = await waiting(scene, task_of())
+    scene.store.wait_for_change(other)
+    if how == "settle":
+        scene.store.settle(task_of())
+    else:
+        scene.store.forget(UID)
+    secrets.there["agora-credentials"] = dict(SECRET)
+    await asyncio.wait_for(scene.waked.wait(), 5)
+    assert scene.woken == ["another"]
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_a_failed_look_is_not_a_change(scene: Scene, secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "RECHECK_SECONDS", 0.001)
+    secrets.there.clear()
+    running = await waiting(scene, task_of())
+    secrets.fails = True
+    await rechecked(secrets, 3)
+    assert scene.woken == []
+    secrets.fails = False
+    secrets.there["agora-credentials"] = dict(SECRET)
+    await asyncio.wait_for(scene.waked.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def rechecked(secrets: Secrets, times: int) -> None:
+    """Wait until Secrets have been read so many times more."""
+    enough = secrets.reads + times
+    async with asyncio.timeout(5):
+        while secrets.reads < enough:
+            await asyncio.sleep(0.001)
