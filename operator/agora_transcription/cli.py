@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from agora_transcription import __version__
 from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
@@ -69,6 +70,9 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
         for problem in error.errors():
             name = str(problem["loc"][0]).replace("_", "-")
             click.echo(f"--{name}: {problem['msg']}", err=True)
+        sys.exit(2)
+    except SettingsError as error:
+        click.echo(f'{error}: in the environment it must be a JSON list, as ["default"]', err=True)
         sys.exit(2)
     logs.configure(settings.log_format, settings.log_level)
     try:
