@@ -1,0 +1,146 @@
+"""The command: its flags are the settings, each once."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from kubernetes.aio.config.config_exception import ConfigException
+
+from agora_transcription import __version__
+from agora_transcription.cli import main
+from agora_transcription.controller import operator
+from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from click.testing import Result
+
+SETTINGS = sorted(OperatorSettings.model_fields)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No settings from outside, and the root logger as it was."""
+    for name in SETTINGS:
+        monkeypatch.delenv(f"{ENVIRONMENT_PREFIX}{name.upper()}", raising=False)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[OperatorSettings]:
+    """The settings that the operator was run with."""
+    runs: list[OperatorSettings] = []
+
+    async def run(settings: OperatorSettings) -> None:
+        runs.append(settings)
+
+    monkeypatch.setattr(operator, "run", run)
+    return runs
+
+
+def invoke(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_help_lists_every_setting_with_its_variable_and_default(name: str) -> None:
+    result = CliRunner().invoke(main, ["operator", "--help"], terminal_width=1000)
+    assert result.exit_code == 0
+    field = OperatorSettings.model_fields[name]
+    text = " ".join(result.output.split())
+    (line,) = [line for line in text.split(" --") if line.startswith(name.replace("_", "-") + " ")]
+    assert f"[{ENVIRONMENT_PREFIX}{name.upper()}]" in line
+    assert field.description is not None
+    assert field.description in line
+    if field.default:
+        assert f"[default: {field.default}]" in line
+
+
+def test_help_names_the_commands() -> None:
+    output = invoke("--help").output
+    for command in ("operator", "simulator", "demo"):
+        assert f"\n  {command} " in output
+
+
+def test_version() -> None:
+    assert __version__ in invoke("--version").output
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "value"),
+    [
+        (["--namespace", "a", "--namespace", "b"], "namespace", ("a", "b")),
+        (["--agora-url", "http://127.0.0.1:1"], "agora_url", "http://127.0.0.1:1"),
+        (["--agora-api", "v6"], "agora_api", "v6"),
+        (["--workers", "3"], "workers", 3),
+        (["--requests-per-second", "0"], "requests_per_second", 0),
+        (["--metrics-address", ""], "metrics_address", ""),
+        ([], "workers", 32),
+    ],
+)
+def test_a_flag_is_a_setting(given: list[OperatorSettings], flags: list[str], name: str, value: Any) -> None:
+    result = invoke("operator", *flags)
+    assert result.exit_code == 0, result.output
+    assert [getattr(settings, name) for settings in given] == [value]
+
+
+def test_a_flag_beats_the_environment(given: list[OperatorSettings]) -> None:
+    invoke("operator", "--workers", "3", AGORA_TRANSCRIPTION_WORKERS="4", AGORA_TRANSCRIPTION_POLL_INTERVAL="7")
+    (settings,) = given
+    assert (settings.workers, settings.poll_interval) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("flags", "flag"),
+    [
+        (["--workers", "0"], "--workers"),
+        (["--workers", "many"], "--workers"),
+        (["--requests-per-second", "-1"], "--requests-per-second"),
+        (["--poll-interval", "0"], "--poll-interval"),
+        (["--agora-url", "api.agora.io"], "--agora-url"),
+        (["--agora-api", "v5"], "--agora-api"),
+        (["--metrics-address", "nowhere"], "--metrics-address"),
+        (["--log-level", "loud"], "--log-level"),
+    ],
+)
+def test_a_bad_value_exits_2_with_the_flags_name(given: list[OperatorSettings], flags: list[str], flag: str) -> None:
+    result = invoke("operator", *flags)
+    assert result.exit_code == 2
+    assert flag in result.output
+    assert given == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "flag"),
+    [("WORKERS", "0", "--workers"), ("LOG_LEVEL", "loud", "--log-level"), ("NAMESPACE", "default", "namespace")],
+)
+def test_a_bad_variable_exits_2_too(given: list[OperatorSettings], variable: str, value: str, flag: str) -> None:
+    result = invoke("operator", **{f"{ENVIRONMENT_PREFIX}{variable}": value})
+    assert result.exit_code == 2
+    assert flag in result.output
+    assert given == []
+
+
+def test_without_a_cluster_it_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(_: OperatorSettings) -> None:
+        raise ConfigException("there is none")
+
+    monkeypatch.setattr(operator, "run", run)
+    result = invoke("operator")
+    assert result.exit_code == 1
+    assert "there is none" in result.output
+    assert "--kubeconfig" in result.output
+
+
+def test_logs_are_set_up_as_asked(given: list[OperatorSettings]) -> None:
+    assert invoke("operator", "--log-level", "error").exit_code == 0
+    assert given
+    assert logging.getLogger().level == logging.ERROR

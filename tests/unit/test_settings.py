@@ -1,0 +1,69 @@
+"""The settings: where they come from, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OperatorSettings.model_fields:
+        monkeypatch.delenv(f"{ENVIRONMENT_PREFIX}{name.upper()}", raising=False)
+
+
+def test_every_setting_says_what_it_does() -> None:
+    for name, field in OperatorSettings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_every_setting_has_a_default() -> None:
+    assert OperatorSettings() == OperatorSettings.model_validate({})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("kubeconfig", "/etc/kubeconfig", "/etc/kubeconfig"),
+        ("namespace", '["a", "b"]', ("a", "b")),
+        ("agora_url", "http://127.0.0.1:8090", "http://127.0.0.1:8090"),
+        ("agora_api", "v6", "v6"),
+        ("requests_per_second", "0.5", 0.5),
+        ("workers", "7", 7),
+        ("poll_interval", "5", 5.0),
+        ("metrics_address", "", ""),
+        ("health_address", "127.0.0.1:0", "127.0.0.1:0"),
+        ("log_format", "json", "json"),
+        ("log_level", "debug", "debug"),
+    ],
+)
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: Any) -> None:
+    monkeypatch.setenv(f"{ENVIRONMENT_PREFIX}{name.upper()}", text)
+    assert getattr(OperatorSettings(), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("agora_url", "api.agora.io"),
+        ("agora_url", "https://api.agora.io/v1"),
+        ("agora_api", "v5"),
+        ("requests_per_second", -1),
+        ("workers", 0),
+        ("workers", 1001),
+        ("poll_interval", 0.5),
+        ("metrics_address", "localhost"),
+        ("health_address", ":http"),
+        ("log_format", "xml"),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_setting_out_of_its_bounds_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        OperatorSettings(**{name: value})
+    assert [problem["loc"][0] for problem in refused.value.errors()] == [name]
