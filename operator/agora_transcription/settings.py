@@ -33,13 +33,17 @@ class OperatorSettings(BaseSettings):
             description="Namespace to watch, can be given several times (JSON list in the environment); all without it."
         ),
     ] = ()
-    agora_url: Annotated[str, Field(description="Base URL of Agora's REST API.", pattern=r"^https?://[^/]+$")] = (
-        "https://api.agora.io"
-    )
+    agora_url: Annotated[
+        str, Field(description="Base URL of Agora's REST API.", pattern=r"^https?://[^/\s]+(/\S*)?$")
+    ] = "https://api.agora.io"
     agora_api: Annotated[
         Literal["v7", "v6"],
         Field(description="API for tasks whose spec names none; tasks that have started keep theirs."),
     ] = "v7"
+    rtc_token_version: Annotated[
+        Literal["007", "006"],
+        Field(description="Version of the RTC tokens that bots join with; 006 for projects that know no other."),
+    ] = "007"  # noqa: S105 - a version, no password
     requests_per_second: Annotated[
         float, Field(ge=0, description="Requests to Agora per second and App ID, in bursts of as many; 0 for no limit.")
     ] = 20.0

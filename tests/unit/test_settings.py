@@ -51,7 +51,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, nam
     ("name", "value"),
     [
         ("agora_url", "api.agora.io"),
-        ("agora_url", "https://api.agora.io/v1"),
+        ("agora_url", "https://api.agora.io/a path"),
         ("agora_api", "v5"),
         ("requests_per_second", -1),
         ("workers", 0),

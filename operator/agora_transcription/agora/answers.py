@@ -128,6 +128,9 @@ def classify(call: Call, status_code: int, headers: Mapping[str, str], body: byt
     if kind is Throttled:
         wait = retry_after(headers.get("retry-after"), now)
         return Throttled(call.operation, code=status_code, reason=said.reason, text=said.text, retry_after=wait)
+    if kind is Gone:
+        confirmed = _by_explanation(call.operation, call.dialect, said) is Gone
+        return Gone(call.operation, code=status_code, reason=said.reason, text=said.text, confirmed=confirmed)
     if kind is Conflict:
         return Conflict(call.operation, code=status_code, reason=said.reason, text=said.text, task_id=said.task_id)
     return kind(call.operation, code=status_code, reason=said.reason, text=said.text)
@@ -208,12 +211,16 @@ def _kind(operation: Operation, dialect: Dialect, status_code: int, said: Explan
     if said.from_gateway:
         # A proxy's "404 page not found" says nothing about the task, and must not get it started again.
         return Upstream if operation in _OF_A_TASK else _by(operation, _STATUSES.get(status_code)) or RequestRefused
-    return (
-        _by_phrase(operation, said.words)
-        or _by_v6_code(operation, dialect, said.code)
-        or _by(operation, _STATUSES.get(status_code))
-        or RequestRefused
-    )
+    if explained := _by_explanation(operation, dialect, said):
+        return explained
+    kind = _by(operation, _STATUSES.get(status_code)) or RequestRefused
+    # Agora speaks JSON; a router that does not know the path says so in plain text.
+    return Upstream if kind is Gone and said.text and not said.structured else kind
+
+
+def _by_explanation(operation: Operation, dialect: Dialect, said: Explanation) -> type[AgoraError] | None:
+    """What Agora's own words or code mean; None if they are not known."""
+    return _by_phrase(operation, said.words) or _by_v6_code(operation, dialect, said.code)
 
 
 def _of_server_fault(operation: Operation, dialect: Dialect, status_code: int, said: Explanation) -> type[AgoraError]:

@@ -105,7 +105,23 @@ class Busy(AgoraError):
 
 
 class Gone(AgoraError):
-    """Agora does not know the task, or it has ended."""
+    """Agora does not know the task, or it has ended.
+
+    Attributes:
+        confirmed: Agora's own words or code say so. A bare 404 can also be a proxy's that does not know the path.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        *,
+        code: int | None = 404,
+        reason: str = "",
+        text: str = "",
+        confirmed: bool = True,
+    ) -> None:
+        super().__init__(operation, code=code, reason=reason, text=text)
+        self.confirmed = confirmed
 
 
 class Conflict(AgoraError):

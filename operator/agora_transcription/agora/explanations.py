@@ -67,6 +67,7 @@ class Explanation:
         words: Reason and text in lower case, whole, to look for known phrases in; never shown.
         task_id: The task that the body names, from a field before from the text; None where it names none.
         from_gateway: Whether it is a page of markup, so that Agora itself did not speak.
+        structured: Whether it is JSON.
     """
 
     reason: str
@@ -75,6 +76,7 @@ class Explanation:
     words: str = field(default="", repr=False)
     task_id: str | None = None
     from_gateway: bool = False
+    structured: bool = False
 
 
 def explain(body: bytes, secrets: Iterable[SecretStr] = ()) -> Explanation:
@@ -106,6 +108,7 @@ def explain(body: bytes, secrets: Iterable[SecretStr] = ()) -> Explanation:
         words=f"{reason} {text}".lower(),
         task_id=_task_id(document) or _task_id_in(text),
         from_gateway=gateway,
+        structured=document is not None,
     )
 
 

@@ -101,6 +101,7 @@ class Retiring(Model):
 
     task_id: TaskId
     builder_token: BuilderToken | None = None
+    account_hash: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     start_time: Time | None = None
 
 

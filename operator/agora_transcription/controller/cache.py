@@ -71,19 +71,27 @@ class TaskCache:
         return self._tasks.pop(uid, None)
 
     def known_task_ids(self, but: str) -> set[str]:
-        """The Agora tasks that belong, or belonged, to all objects but one."""
+        """The Agora tasks that belong or belonged to any object, but for the current one of `but`."""
         ids: set[str] = set()
         for uid, task in self._tasks.items():
-            if uid == but:
-                ids.update(ended.task_id for ended in task.status.history)
-                continue
             status = task.status
             ids.update(ended.task_id for ended in status.history)
-            if status.task_id:
-                ids.add(status.task_id)
             if status.retiring:
                 ids.add(status.retiring.task_id)
+            if status.task_id and uid != but:
+                ids.add(status.task_id)
         return ids
+
+    def unclear_in_channel(self, task: TranscriptionTask) -> bool:
+        """Whether another object of the same channel may have a task that its status does not name."""
+        return any(
+            other.spec.channel == task.spec.channel
+            and other.metadata.uid != task.metadata.uid
+            and other.guarded
+            and not other.status.task_id
+            and (other.status.instance_id is not None or not other.status.written)
+            for other in self._tasks.values()
+        )
 
     def by_phase(self) -> Counter[str]:
         """How many objects are in which phase; those never written are `Pending`."""

@@ -6,8 +6,8 @@ written. Errors that mean something for the step are handled here; the others ri
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
@@ -50,14 +50,18 @@ def priority_of(step: Call) -> agora.Priority:
 class Caller:
     """Makes the calls of steps."""
 
-    def __init__(self, client: agora.AgoraClient, cache: TaskCache, poll_interval: float) -> None:
+    def __init__(
+        self, client: agora.AgoraClient, cache: TaskCache, poll_interval: float, tokens: agora.TokenVersion
+    ) -> None:
         """Prepare.
 
         Args:
             client: Agora.
             cache: The other objects, whose tasks are not to be adopted.
             poll_interval: Seconds between two looks at a running task.
+            tokens: The version of the bots' RTC tokens.
         """
+        self._tokens = tokens
         self._client = client
         self._cache = cache
         self._interval = poll_interval
@@ -107,8 +111,9 @@ class Caller:
     async def _start(
         self, task: TranscriptionTask, memory: Memory, step: Start, api: agora.Agora, credentials: Credentials
     ) -> TaskStatus | None:
+        mint = partial(agora.mint_rtc_token, credentials.account, task.spec.channel, version=self._tokens, now=now())
         request = start_request(
-            task.spec, credentials, uid=task.metadata.uid, attempt=step.attempt, dialect=step.dialect, now=now()
+            task.spec, credentials, uid=task.metadata.uid, attempt=step.attempt, dialect=step.dialect, mint=mint
         )
         was_unsent, memory.unsent = memory.unsent, False
         lasts = transitions.lifetime(step.dialect, certified=credentials.account.app_certificate is not None)
@@ -126,8 +131,12 @@ class Caller:
                 raise
             memory.poll_at = now()
             return transitions.adopted(task, step.dialect, conflict.task_id, lasts, now())
-        except agora.TokenRefused:
-            memory.next_attempt(unsent=True)
+        except agora.TokenRefused as error:
+            if not was_unsent:
+                # A start with this token may have been taken before it expired, and nothing tells its task.
+                memory.conflict_since = memory.conflict_since or now()
+                raise agora.Conflict("start", code=error.code, reason=error.reason, text=error.text) from error
+            memory.token_refused(task, error)
             return transitions.without_token(task)
         except (agora.Refused, agora.NotSent, agora.NotSupported):
             # A refusal starts nothing; what an earlier try may have started it leaves open.
@@ -146,8 +155,9 @@ class Caller:
         begun = task.status.attempt_time or task.metadata.creation_timestamp
         rows = await api.list_live(account, task.spec.channel, begun - LOOK_BACK)
         others = self._cache.known_task_ids(but=task.metadata.uid)
-        found = sorted({row.task_id for row in rows} - others)
-        if len(found) == 1:
+        recent = {row.task_id for row in rows if row.started is None or row.started >= begun - LOOK_BACK}
+        found = sorted(recent - others)
+        if len(found) == 1 and not self._cache.unclear_in_channel(task):
             memory.conflict_since = None
             memory.poll_at = now()
             lasts = transitions.lifetime(api.dialect, certified=account.app_certificate is not None)
@@ -157,7 +167,7 @@ class Caller:
             # The name is taken and nothing runs under it: the attempt has been and gone.
             memory.next_attempt(unsent=True)
             return transitions.skipped(task)
-        count = f"{len(found)} tasks of channel {task.spec.channel} are nobody's"
+        count = f"{len(found)} listed tasks of channel {task.spec.channel} may be it"
         raise agora.Conflict("list", code=200, text=count if found else "none of the channel's tasks is listed yet")
 
     async def _query(
@@ -165,14 +175,41 @@ class Caller:
     ) -> TaskStatus | None:
         try:
             observation = await api.query(account, step.handle)
-        except agora.Gone:
+        except agora.Gone as error:
             settled = task.status.last_update_time
             if task.status.stop_reason is None and settled is not None and now() - settled < NEWS_TIME:
                 raise
+            await self._confirm(task, step.handle, error, api, account)
+            memory.gone = True
+            return None
+        except agora.TokenRefused:
+            expiry = task.status.expiry_time
+            if expiry is None or now() < expiry:
+                raise
+            # A V6 task ends with its builderToken.
             memory.gone = True
             return None
         memory.see(observation, self._interval)
         return None
+
+    async def _confirm(
+        self, task: TranscriptionTask, handle: agora.Handle, error: agora.Gone, api: agora.Agora, account: agora.Account
+    ) -> None:
+        """Make sure that a task is gone: a bare 404 may come from a proxy, and to believe it would start a second one.
+
+        Raises:
+            AgoraError: When Agora's list, asked in the same way, does not show that the task has ended.
+        """
+        if error.confirmed:
+            return
+        since = task.status.start_time or task.status.attempt_time or task.metadata.creation_timestamp
+        try:
+            rows = await api.list_live(account, task.spec.channel, since - LOOK_BACK)
+        except agora.NotSupported:
+            text = f"{error.text}: this does not say that it is the task that is not known"
+            raise agora.Upstream(error.operation, code=error.code, reason=error.reason, text=text) from error
+        if handle.task_id in {row.task_id for row in rows}:
+            raise agora.Upstream(error.operation, code=error.code, text="the task is not found, and listed") from error
 
     async def _update(
         self, task: TranscriptionTask, memory: Memory, step: UpdateTask, api: agora.Agora, account: agora.Account
@@ -190,9 +227,12 @@ class Caller:
     async def _stop(
         self, task: TranscriptionTask, memory: Memory, step: Stop, api: agora.Agora, account: agora.Account
     ) -> TaskStatus | None:
-        # "Gone" may also mean that an earlier stop is still under way (V6's code 49).
-        with suppress(agora.Gone):
+        try:
             await api.stop(account, step.handle)
+        except agora.Gone as error:
+            # This may also mean that an earlier stop is still under way (V6's code 49): a query tells, if it matters.
+            if task.deleting or step.retiring:
+                await self._confirm(task, step.handle, error, api, account)
         if step.retiring:
             return transitions.retired_earlier(task, now())
         if task.deleting:

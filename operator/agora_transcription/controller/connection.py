@@ -39,7 +39,8 @@ async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
         certificate_path=found.cert_file,
         private_key_path=found.key_file,
         scheme="Bearer" if token else None,
-        token=token.removeprefix("Bearer ") if token else None,
+        # The client keeps it as the header's value, with the scheme in lower case where it comes from a Pod.
+        token=token.split(" ", 1)[-1] if token else None,
     )
 
 

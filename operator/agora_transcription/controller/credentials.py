@@ -114,7 +114,10 @@ class _Entry:
 
     version: str | None = None
     data: Mapping[str, str] | None = None
+    known: bool = False
     read_at: float = float("-inf")
+    failed_at: float = float("-inf")
+    failure: StoreError | None = None
     waiting: set[str] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -138,8 +141,12 @@ class CredentialStore:
         self._entries: dict[Name, _Entry] = {}
         self._last_good: dict[str, Credentials] = {}
 
-    async def resolve(self, task: TranscriptionTask) -> tuple[Credentials | None, Problem | None]:
+    async def resolve(self, task: TranscriptionTask, *, started: bool) -> tuple[Credentials | None, Problem | None]:
         """Read a task's credentials.
+
+        Args:
+            task: The object.
+            started: Agora may run a task for it, which can only be reached in the project that it was started in.
 
         Returns:
             The credentials and None; or the last ones of this task that were good (None if there never were any), and
@@ -161,7 +168,8 @@ class CredentialStore:
         except SecretInvalid as error:
             message = f"Secret {namespace}/{error}"
             return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_INVALID, message)
-        if task.status.account_hash not in {None, account_hash(credentials.account)}:
+        retiring = task.status.retiring.account_hash if task.status.retiring else None
+        if started and {task.status.account_hash, retiring} - {None, account_hash(credentials.account)}:
             secret = f"Secret {namespace}/{task.spec.credentials_secret_ref.name}"
             message = (
                 f"{secret}: key appId is not that of the project in which the Agora task was started: "
@@ -215,8 +223,23 @@ class CredentialStore:
         entry = self._entries.setdefault(name, _Entry())
         async with entry.reading:
             if self._clock() - entry.read_at > FRESH_SECONDS:
-                await self._read(name, entry)
+                await self._read_or_keep(name, entry)
         return entry
+
+    async def _read_or_keep(self, name: Name, entry: _Entry) -> None:
+        """Read a Secret that is due; while that fails, what was read before still counts.
+
+        Raises:
+            StoreError: When it has never been read. Those who wait for the same Secret fail with it, at once.
+        """
+        if entry.failure is None or self._clock() - entry.failed_at > RECHECK_SECONDS:
+            try:
+                await self._read(name, entry)
+            except StoreError as error:
+                entry.failure, entry.failed_at = error, self._clock()
+                logger.warning("Secret %s/%s cannot be read: %s", *name, error)
+        if entry.failure is not None and not entry.known:
+            raise entry.failure
 
     async def _read(self, name: Name, entry: _Entry) -> None:
         try:
@@ -224,7 +247,7 @@ class CredentialStore:
         except NotFound:
             secret = None
         entry.version, entry.data = (None, None) if secret is None else (secret.version, secret.data)
-        entry.read_at = self._clock()
+        entry.read_at, entry.failure, entry.known = self._clock(), None, True
 
 
 def _value(secret: Mapping[str, str], key: str) -> str:

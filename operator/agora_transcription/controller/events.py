@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -66,9 +67,11 @@ class EventPoster:
             finally:
                 self._events.task_done()
 
-    async def drain(self) -> None:
-        """Wait until all events are posted."""
-        await self._events.join()
+    async def drain(self, grace: float) -> None:
+        """Wait until all events are posted, for so many seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._events.join()
 
     def _put(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str) -> None:
         moment = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

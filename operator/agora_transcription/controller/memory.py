@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from agora_transcription.agora import Observation, State
 from agora_transcription.controller.steps import Known, Trouble
+from agora_transcription.controller.troubles import trouble_of
 
 if TYPE_CHECKING:
+    from agora_transcription.agora import AgoraError
     from agora_transcription.api import TaskStatus, TranscriptionTask
     from agora_transcription.controller.steps import Problem
     from agora_transcription.controller.translate import Credentials
@@ -50,6 +52,7 @@ class Memory:
         unrecorded: What Agora did and no status says yet, with the task as it was then.
         circumstances: Those in which the troubles came up.
         task_id: The Agora task that `observation` and `gone` are about.
+        deleting_since: Since when this process knows that the object is deleted.
         released: The finalizer is being removed, so the object goes with the operator's consent.
     """
 
@@ -66,6 +69,7 @@ class Memory:
     unrecorded: tuple[TranscriptionTask, TaskStatus] | None = None
     circumstances: Circumstances | None = None
     task_id: str | None = None
+    deleting_since: datetime | None = None
     released: bool = False
 
     def known(self, credentials: Credentials | None, problem: Problem | None) -> Known:
@@ -81,6 +85,7 @@ class Memory:
             gone=self.gone,
             reserved=self.reserved,
             conflict_since=self.conflict_since,
+            deleting_since=self.deleting_since,
         )
 
     def notice(self, task: TranscriptionTask, credentials: Credentials | None) -> None:
@@ -88,7 +93,9 @@ class Memory:
         if task.status.task_id != self.task_id:
             # The write that told of the other one's end may have been made and gone unanswered.
             self.task_id, self.observation, self.gone = task.status.task_id, None, False
-        fingerprint = credentials.account.fingerprint if credentials else ""
+        if task.deleting and self.deleting_since is None:
+            self.deleting_since = now()
+        fingerprint = credentials.fingerprint if credentials else ""
         circumstances = (task.metadata.generation, task.deleting, fingerprint)
         if circumstances == self.circumstances:
             return
@@ -98,8 +105,19 @@ class Memory:
             self.poll_at = min(self.poll_at, now())
         self.circumstances = circumstances
 
+    def token_refused(self, task: TranscriptionTask, error: AgoraError) -> None:
+        """An unused builderToken starts nothing; from the second in a row on, the next one has time (V6)."""
+        refused = self.failures.get("token", 0) + 1
+        self.next_attempt(unsent=True)
+        self.failures["token"] = refused
+        if refused > 1:
+            self.trouble["acquire"] = trouble_of(task, error, refused, random.random(), now())  # noqa: S311 - no secret
+
     def succeeded(self, operation: str) -> None:
-        """An operation went well."""
+        """An operation went well; after a start nothing that went wrong before matters."""
+        if operation == "start":
+            self.failures.clear()
+            self.trouble.clear()
         self.failures.pop(operation, None)
         self.trouble.pop(operation, None)
 

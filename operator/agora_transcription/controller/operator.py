@@ -34,8 +34,11 @@ __all__ = ["run"]
 STUCK_AFTER: Final = 180.0
 """Seconds after which a key that is worked on, and does not wait for Agora's budget, means that the queue is stuck."""
 
-SHUTDOWN_GRACE: Final = 20.0
-"""Seconds that calls and writes have to end in, below the 30 that Kubernetes gives a Pod."""
+SHUTDOWN_GRACE: Final = 18.0
+"""Seconds that calls and writes have to end in; with the next one below the 30 that Kubernetes gives a Pod."""
+
+EVENTS_GRACE: Final = 3.0
+"""Seconds for the last events."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,9 @@ class _Operator:
             cache=self.cache,
             credentials=self.credentials,
             budgets=agora.Budgets(rate, max(1, int(rate)), observe_wait=metrics.budget_seconds.observe),
-            caller=Caller(agora_client, self.cache, settings.poll_interval),
+            caller=Caller(
+                agora_client, self.cache, settings.poll_interval, agora.TokenVersion(settings.rtc_token_version)
+            ),
             events=self.events,
             metrics=metrics,
         )
@@ -102,7 +107,7 @@ class _Operator:
         async def drain(**_: object) -> None:
             self.ready.clear()
             await self.queue.close(SHUTDOWN_GRACE)
-            await self.events.drain()
+            await self.events.drain(EVENTS_GRACE)
 
         where = ", ".join(self.settings.namespace) or "all namespaces"
         logger.info("agora-transcription %s watches %s, Agora is %s", __version__, where, self.settings.agora_url)

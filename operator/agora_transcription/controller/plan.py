@@ -63,7 +63,10 @@ from agora_transcription.controller.translate import (
 )
 
 if TYPE_CHECKING:
+    from agora_transcription.agora.models import Field
+    from agora_transcription.api import Applied
     from agora_transcription.api.conditions import Verdict
+    from agora_transcription.controller.steps import Trouble
 
 __all__ = ["ABANDON_AFTER", "UPDATE_SPACING", "decide", "dialect_of"]
 
@@ -151,6 +154,8 @@ class _Decision:
             if self.task.deleting:
                 return RemoveFinalizer()
             return self._retire(reason, another=another, over=over)
+        if "stop" in self.known.trouble and self.known.poll_at <= self.now:
+            return self._query()
         stopping = self.status.stop_reason is not None
         state = self.known.observation.state if self.known.observation else None
         # A task that runs on after it was to be stopped is stopped again; one that Agora is ending is waited for.
@@ -188,9 +193,7 @@ class _Decision:
             return self._stop(EndReason.ROLLED_OVER, another=starting, over=starting)
         if self.status.retiring and self._state() is State.ACTIVE:
             return self._call(self._stop_retiring())
-        if self.known.poll_at <= self.now:
-            return self._query()
-        return self._update_or_rest()
+        return self._update_poll_or_rest()
 
     def _ended_by_itself(self) -> Write:
         reason = policy.end_reason(self.task, None if self.known.gone else self.known.observation, self.now)
@@ -202,23 +205,31 @@ class _Decision:
         over = policy.final_verdict(self.spec, reason, self._last_words())
         return self._retire(reason, another=another, over=over)
 
-    def _update_or_rest(self) -> Step:
-        """Change what can be changed in place, no sooner than Agora allows; nothing else is left to do."""
+    def _update_poll_or_rest(self) -> Step:
+        """Change what can be changed in place, no sooner than Agora allows; else look at the task when it is time."""
         applied, wanted = self.status.applied, settings_of(self.spec)
         fields = changed_fields(applied, wanted) if applied else frozenset()
-        trouble = self.known.trouble.get("update")
-        if not fields or (trouble is not None and trouble.until > self.now):
-            return self._settle(self._running_verdict())
-        if self._state() is not State.ACTIVE:
-            return self._settle(transitions.state_verdict(self.task, self._state(), self.status.agora_status or ""))
         due = max(self.status.last_update_time or self.known.last_sent, self.known.last_sent) + UPDATE_SPACING
-        if due > self.now:
-            return Idle(min(due, self.known.poll_at))
-        if self.known.problem:
+        trouble = self.known.trouble.get("update")
+        stands_still = self.known.problem is not None or (trouble is not None and trouble.until > self.now)
+        if fields and due <= self.now and self._state() is State.ACTIVE and not stands_still:
+            return self._update(applied, wanted, fields, trouble)
+        if self.known.poll_at <= self.now:
+            return self._query()
+        if not fields or stands_still:
             return self._settle(self._running_verdict())
+        if self._state() is State.ACTIVE:
+            return Idle(min(due, self.known.poll_at))
+        return self._settle(transitions.state_verdict(self.task, self._state(), self.status.agora_status or ""))
+
+    def _update(
+        self, applied: Applied | None, wanted: Applied, fields: frozenset[Field], trouble: Trouble | None
+    ) -> Step:
         sequence = self.status.sequence_id
         if sequence is None or self.known.reserved != sequence:
-            return Write(transitions.reserved(self.task, self.now))
+            verdict = progressing(Reason.UPDATING, "Changing the running Agora task in place")
+            # Tried again, it keeps saying what is wrong until it has gone well.
+            return Write(transitions.reserved(self.task, (trouble and trouble.verdict) or verdict, self.now))
         update = Update(sequence, fields, live_settings(wanted, applied))
         return self._call(UpdateTask(self.dialect, self._handle(), update))
 
@@ -244,15 +255,27 @@ class _Decision:
     def _begin(self) -> Step:
         attempt = transitions.attempt_of(self.status)
         if self.dialect is Dialect.V6:
-            if self.status.builder_token is None:
+            if self.status.builder_token is None or self._token_is_elsewhere():
                 return self._call(Acquire(self.dialect, attempt))
             return self._call(Start(self.dialect, attempt))
         if self.status.written and self.status.instance_id is None and not self.known.problem:
             account = account_hash(self.known.credentials.account) if self.known.credentials else None
-            return Write(transitions.begun(self.task, self.dialect, account, self.now))
+            trouble = self.known.trouble.get("start")
+            if trouble is None or trouble.until <= self.now:
+                verdict = (trouble and trouble.verdict) or progressing(Reason.STARTING, "Starting the Agora task")
+                return Write(transitions.begun(self.task, self.dialect, account, verdict, self.now))
         if self.known.conflict_since is not None:
             return self._call(Look(self.dialect))
         return self._call(Start(self.dialect, attempt))
+
+    def _token_is_elsewhere(self) -> bool:
+        """Whether an unused builderToken is of a project that the Secret does not name any more (V6)."""
+        credentials = self.known.credentials
+        return (
+            credentials is not None
+            and not self._start_may_be_out()
+            and self.status.account_hash not in {None, account_hash(credentials.account)}
+        )
 
     def _start_may_be_out(self) -> bool:
         """Whether Agora may run a task of the current attempt that the status does not name."""
@@ -305,7 +328,9 @@ class _Decision:
         """Say what stands in the way and wait; a deleted object does not wait for ever."""
         if self._given_up(lasting=lasting):
             attempt = transitions.attempt_of(self.status)
-            return RemoveFinalizer(abandoned=self.status.task_id or instance_name(self.task.metadata.uid, attempt))
+            current = self.status.task_id or instance_name(self.task.metadata.uid, attempt)
+            earlier = self.status.retiring
+            return RemoveFinalizer(abandoned=f"{current} and {earlier.task_id}" if earlier else current)
         bound = self._abandon_at() if lasting else None
         return self._settle(verdict, min((moment for moment in (until, bound) if moment), default=None))
 
@@ -313,8 +338,9 @@ class _Decision:
         return lasting and self._is_past(self._abandon_at())
 
     def _abandon_at(self) -> datetime | None:
-        deleted = self.task.metadata.deletion_timestamp
-        return None if deleted is None else deleted + ABANDON_AFTER
+        # Counted from when this process could first try: one that was down has not waited.
+        deleted, since = self.task.metadata.deletion_timestamp, self.known.deleting_since
+        return None if deleted is None else max(deleted, since or deleted) + ABANDON_AFTER
 
     def _settle(self, verdict: Verdict, until: datetime | None = None, *, status: TaskStatus | None = None) -> Step:
         """Let the status say so, and rest until something is due."""
@@ -322,14 +348,11 @@ class _Decision:
         if status.task_id:
             if self.known.observation is not None:
                 status = transitions.observed(status, self.known.observation)
-        elif (
-            self.dialect is Dialect.V7
-            and status.instance_id is None
-            and ("start" in self.known.trouble or self._unclear())
-        ):
-            # A start was sent before anything was written: from now on its name tells that it may be out.
-            name = instance_name(self.task.metadata.uid, transitions.attempt_of(status))
-            status = status.model_copy(update={"instance_id": name})
+        elif self.dialect is Dialect.V7:
+            # The name stands there if a start may be out under it, and only then.
+            attempt = transitions.attempt_of(status)
+            name = instance_name(self.task.metadata.uid, attempt) if self._start_may_be_out() else None
+            status = status.model_copy(update={"instance_id": name} | ({} if name else {"account_hash": None}))
         wanted = transitions.concluded(self.task, status, verdict, self.now)
         return Write(wanted) if wanted != self.status else self._rest(until)
 

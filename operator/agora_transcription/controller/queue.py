@@ -39,6 +39,7 @@ class _Entry:
     again: bool = False
     parked: bool = False
     dirty: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
 
 
 class WorkQueue(Generic[K]):
@@ -103,8 +104,8 @@ class WorkQueue(Generic[K]):
             entry.again = True
             entry.dirty.set()
             return
-        self._active[key] = _Entry(self._clock())
-        task = asyncio.create_task(self._run(key), name=f"reconcile {key}")
+        entry = self._active[key] = _Entry(self._clock())
+        task = entry.task = asyncio.create_task(self._run(key), name=f"reconcile {key}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -141,9 +142,12 @@ class WorkQueue(Generic[K]):
                     await self._earlier.wait()
 
     async def close(self, grace: float) -> None:
-        """Take no more keys, and let those that are being worked on end within `grace` seconds."""
+        """Take no more keys, and let those that act end within `grace` seconds; those that wait need not begin."""
         self._closed = True
         self._due.clear()
+        for entry in self._active.values():
+            if entry.parked and entry.task is not None:
+                entry.task.cancel()
         if not self._running:
             return
         _, late = await asyncio.wait(set(self._running), timeout=grace)

@@ -126,16 +126,11 @@ class Reconciler:
         log = ObjectLogger(logger, task.metadata.namespace, task.metadata.name, uid)
         memory = self._memory(uid)
         try:
-            result = await self._step(task, memory, log)
+            result = await self._step_on_newest(task, memory, log)
             memory.failures.pop("kubernetes", None)
         except NotFound:
             self.gone(uid)
             result = "success"
-        except Outdated:
-            # Somebody changed the object meanwhile. The watch will tell too; asking is sooner and cannot be missed.
-            await self._writer.refresh(task)
-            self.queue.add(uid)
-            result = "requeue"
         except StoreError as error:
             failures = memory.failures["kubernetes"] = memory.failures.get("kubernetes", 0) + 1
             self._again_in(uid, backoff(failures, random.random()))  # noqa: S311 - no secret
@@ -145,13 +140,24 @@ class Reconciler:
             metrics.reconciles.labels(CONTROLLER, result).inc()
             metrics.reconcile_seconds.labels(CONTROLLER).observe(time.monotonic() - begun)
 
+    async def _step_on_newest(self, task: TranscriptionTask, memory: Memory, log: ObjectLogger) -> str:
+        try:
+            return await self._step(task, memory, log)
+        except Outdated:
+            # Somebody changed the object meanwhile. The watch will tell too; asking is sooner and cannot be missed.
+            await self._writer.refresh(task)
+            self.queue.add(task.metadata.uid)
+            return "requeue"
+
     async def _step(self, task: TranscriptionTask, memory: Memory, log: ObjectLogger) -> str:
         """Decide on and take one step; answers its result for the metrics."""
         if memory.unrecorded is not None:
             await self._writer.outcome(*memory.unrecorded, memory)
             self.queue.add(task.metadata.uid)
             return "requeue"
-        credentials, problem = await self.services.credentials.resolve(task)
+        status = task.status
+        started = bool(status.task_id or status.retiring or (status.instance_id and not memory.unsent))
+        credentials, problem = await self.services.credentials.resolve(task, started=started)
         if self.services.cache.get(task.metadata.uid) is not task:
             return "requeue"  # it changed while its Secrets were read, which has made its key dirty
         memory.notice(task, credentials)
@@ -193,32 +199,44 @@ class Reconciler:
     async def _call(
         self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials, log: ObjectLogger
     ) -> str:
-        """Take a step that calls Agora, once the account's budget allows it."""
+        """Take a step that calls Agora, once the account's budget and the number of workers allow it."""
         uid, services = task.metadata.uid, self.services
         self.queue.add(uid)
         if not await self._admitted(uid, credentials.account, step, memory, task):
             return "requeue"
-        async with self._slots:
-            services.metrics.active_workers.labels(CONTROLLER).inc()
-            # What holds unless the call comes to an end: cancelled, it says nothing for the credentials.
-            error: agora.AgoraError | None = agora.Ambiguous(step.operation)
-            try:
-                status = await services.caller.perform(task, memory, step, credentials)
-                error = None
-            except agora.AgoraError as failure:
-                error = failure
-            finally:
-                services.metrics.active_workers.labels(CONTROLLER).dec()
-                services.budgets.report(credentials.account, error)
-            if error is not None:
-                self._trouble(task, memory, step, error)
-                log.warning("%s", error)
-                return "error"
-            if step.operation == "start":
-                memory.trouble.clear()
-            memory.succeeded(step.operation)
-            if status is not None:
-                await self._writer.outcome(task, status, memory)
+        with self.queue.parked(uid):
+            await self._slots.acquire()
+        services.metrics.active_workers.labels(CONTROLLER).inc()
+        try:
+            if services.cache.get(uid) is task:
+                return await self._perform(task, memory, step, credentials, log)
+            # It has changed while this waited, and the call may be wrong by now.
+            services.budgets.report(credentials.account, agora.NotSent(step.operation))
+            return "requeue"
+        finally:
+            services.metrics.active_workers.labels(CONTROLLER).dec()
+            self._slots.release()
+
+    async def _perform(
+        self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials, log: ObjectLogger
+    ) -> str:
+        """Make the call, and write down what came of it."""
+        # What holds unless the call comes to an end: cancelled, it says nothing for the credentials.
+        error: agora.AgoraError | None = agora.Ambiguous(step.operation)
+        try:
+            status = await self.services.caller.perform(task, memory, step, credentials)
+            error = None
+        except agora.AgoraError as failure:
+            error = failure
+        finally:
+            self.services.budgets.report(credentials.account, error)
+        if error is not None:
+            self._trouble(task, memory, step, error)
+            log.warning("%s", error)
+            return "error"
+        memory.succeeded(step.operation)
+        if status is not None:
+            await self._writer.outcome(task, status, memory)
         return "requeue"
 
     async def _admitted(
@@ -252,6 +270,9 @@ class Reconciler:
         memory.trouble[step.operation] = trouble
         if step.operation == "query":
             memory.poll_at = trouble.until
+        elif step.operation == "stop" and not isinstance(error, agora.CircuitOpen | agora.CredentialsRefused):
+            # Perhaps it was not stopped because it has ended, or was stopped and the answer got lost.
+            memory.observation, memory.poll_at = None, now()
         if isinstance(error, agora.AgoraError):
             self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
 

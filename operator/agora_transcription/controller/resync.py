@@ -83,11 +83,11 @@ class Resync:
             listed[body["metadata"]["uid"]] = body
         if any(map(self._is_news, listed.values())) or before - listed.keys():
             await asyncio.sleep(self._grace)
-        missed = [body for body in listed.values() if self._is_news(body)]
+        # What cannot be read is logged by the cache, and no fault of the watch.
+        missed = [body for body in listed.values() if self._is_news(body) and self._cache.offer(body)]
         vanished = [uid for uid in before - listed.keys() if self._cache.get(uid) is not None]
         for body in missed:
-            if self._cache.offer(body):
-                self._queue.add(body["metadata"]["uid"])
+            self._queue.add(body["metadata"]["uid"])
         for uid in vanished:
             self._reconciler.gone(uid)
         self._metrics.missed_events.inc(len(missed) + len(vanished))

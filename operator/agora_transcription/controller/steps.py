@@ -71,6 +71,7 @@ class Known:
         gone: Agora does not know `status.taskId` any more, or has agreed to stop it while the object is deleted.
         reserved: The sequenceId that this process has written to the status and not used yet.
         conflict_since: Since when starts of this attempt are answered with a conflict that names no task.
+        deleting_since: Since when this process knows that the object is deleted.
         poll_at: When Agora is to be asked next.
         trouble: By operation, what failed and since then has not succeeded.
     """
@@ -85,6 +86,7 @@ class Known:
     gone: bool = False
     reserved: int | None = None
     conflict_since: datetime | None = None
+    deleting_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,7 +283,10 @@ async def _answer(what: str, call: Callable[..., Awaitable[Any]], **arguments: A
     except client.ApiException as error:
         raise _error(what, error.status, str(error.reason)) from error
     if response.status < 300:  # noqa: PLR2004 - any success
-        body: Body = json.loads(text)
+        try:
+            body: Body = json.loads(text)
+        except ValueError as error:
+            raise StoreError(what, response.status, "the answer is no JSON: a proxy may have made it") from error
         return body
     raise _error(what, response.status, _message(text))
 

@@ -61,6 +61,9 @@ TASK_LIFETIME: Final = timedelta(hours=72)
 TOKEN_LIFETIME: Final = timedelta(hours=24)
 """The longest that an RTC token can be made for, and the lifetime of a V6 builderToken and its task."""
 
+CLOCK_SKEW: Final = timedelta(minutes=1)
+"""How far Agora's clock may be from the cluster's."""
+
 WORD_LIMIT: Final = 256
 """Characters that the CRD takes of Agora's own words: more would lose the whole write."""
 
@@ -108,8 +111,18 @@ def state_verdict(task: TranscriptionTask, state: State, word: str) -> Verdict:
             return progressing(Reason.STOPPING, f"Agora reports the task as {word}")
 
 
-def begun(task: TranscriptionTask, dialect: Dialect, account: str | None, now: datetime) -> TaskStatus:
-    """Announce the next start under its name, before it is sent: from here on it may be out at Agora."""
+def begun(
+    task: TranscriptionTask, dialect: Dialect, account: str | None, verdict: Verdict, now: datetime
+) -> TaskStatus:
+    """Announce the next start under its name, before it is sent: from here on it may be out at Agora.
+
+    Args:
+        task: The object.
+        dialect: The API.
+        account: The digest of the project's App ID.
+        verdict: That it starts; or what stood in the way so far, which it still does until the start has gone well.
+        now: The time.
+    """
     attempt = attempt_of(task.status)
     status = task.status.model_copy(
         update={
@@ -122,12 +135,13 @@ def begun(task: TranscriptionTask, dialect: Dialect, account: str | None, now: d
             "completion_time": None,
         }
     )
-    return concluded(task, status, progressing(Reason.STARTING, "Starting the Agora task"), now)
+    return concluded(task, status, verdict, now)
 
 
 def acquired(task: TranscriptionTask, builder_token: str, account: str, now: datetime) -> TaskStatus:
     """Keep the builderToken: the same start can be repeated with it, and with no other (V6)."""
-    return begun(task, Dialect.V6, account, now).model_copy(update={"builder_token": builder_token})
+    starting = progressing(Reason.STARTING, "Starting the Agora task")
+    return begun(task, Dialect.V6, account, starting, now).model_copy(update={"builder_token": builder_token})
 
 
 def lifetime(dialect: Dialect, *, certified: bool) -> timedelta:
@@ -139,7 +153,10 @@ def started(
     task: TranscriptionTask, dialect: Dialect, observation: Observation, lasts: timedelta, now: datetime
 ) -> TaskStatus:
     """Agora has started the task with the settings of this spec, and it can last so long."""
-    status = _running(task, dialect, observation.task_id, min(observation.created or now, now), lasts, now)
+    # Agora's clock is not ours: a task is not younger than its answer, and hardly older than its attempt.
+    earliest = (task.status.attempt_time or task.metadata.creation_timestamp) - CLOCK_SKEW
+    since = min(max(observation.created or now, earliest), now)
+    status = _running(task, dialect, observation.task_id, since, lasts, now)
     status = status.model_copy(
         update={
             "agora_status": observation.status[:WORD_LIMIT],
@@ -191,10 +208,10 @@ def observed(status: TaskStatus, observation: Observation) -> TaskStatus:
     return status.model_copy(update={"agora_status": observation.status[:WORD_LIMIT]})
 
 
-def reserved(task: TranscriptionTask, now: datetime) -> TaskStatus:
+def reserved(task: TranscriptionTask, verdict: Verdict, now: datetime) -> TaskStatus:
     """Take the next sequenceId, before it is sent: it rises even if the answer is lost."""
     status = task.status.model_copy(update={"sequence_id": (task.status.sequence_id or 0) + 1})
-    return concluded(task, status, progressing(Reason.UPDATING, "Changing the running Agora task in place"), now)
+    return concluded(task, status, verdict, now)
 
 
 def updated(task: TranscriptionTask, observation: Observation, now: datetime) -> TaskStatus:
@@ -239,7 +256,9 @@ def retired(
     status = status.model_copy(update={"attempt": attempt, "attempt_generation": None, "attempt_time": None})
     if another is None:
         return concluded(task, status.model_copy(update={"completion_time": now}), over, now)
-    update: dict[str, object] = {"restarts": (status.restarts or 0) + 1, "completion_time": None}
+    # Resumed before the stop had ended is resumed all the same, and no restart.
+    restarts = (status.restarts or 0) + (reason is not EndReason.SUSPENDED)
+    update: dict[str, object] = {"restarts": restarts or None, "completion_time": None}
     if status.agora_api != Dialect.V6.value:
         # Announced with this write already, which saves one of its own.
         update |= {
@@ -253,7 +272,12 @@ def retired(
 def overlapping(task: TranscriptionTask, now: datetime) -> TaskStatus:
     """Let the task go on while the next attempt starts beside it."""
     old = task.status
-    retiring = Retiring(task_id=old.task_id or "", builder_token=old.builder_token, start_time=old.start_time)
+    retiring = Retiring(
+        task_id=old.task_id or "",
+        builder_token=old.builder_token,
+        account_hash=old.account_hash,
+        start_time=old.start_time,
+    )
     status = _without_task(old).model_copy(
         update={
             "retiring": retiring,

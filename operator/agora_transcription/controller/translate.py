@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from agora_transcription.agora import models as agora
 from agora_transcription.agora.models import Dialect, Field
-from agora_transcription.agora.tokens import mint_rtc_token
 from agora_transcription.api import Applied, TaskSpec, Translation
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable
 
     from pydantic import SecretStr
+
+    Mint = Callable[[str], SecretStr | None]
 
 __all__ = [
     "Credentials",
@@ -94,6 +95,17 @@ class Credentials:
     account: agora.Account
     storage: StorageKeys | None = None
     encryption: agora.Encryption | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest that changes when anything in the Secrets does, and from which nothing can be read."""
+        secrets = [self.account.fingerprint]
+        if self.storage is not None:
+            secrets += [self.storage.access_key.get_secret_value(), self.storage.secret_key.get_secret_value()]
+        if self.encryption is not None:
+            salt = self.encryption.salt
+            secrets += [self.encryption.secret.get_secret_value(), salt.get_secret_value() if salt else ""]
+        return hashlib.sha256("\0".join(secrets).encode()).hexdigest()
 
 
 def account_hash(account: agora.Account) -> str:
@@ -177,14 +189,18 @@ def start_hash(spec: TaskSpec) -> str:
 
 
 def start_request(
-    spec: TaskSpec, credentials: Credentials, *, uid: str, attempt: int, dialect: Dialect, now: datetime
+    spec: TaskSpec, credentials: Credentials, *, uid: str, attempt: int, dialect: Dialect, mint: Mint
 ) -> agora.StartRequest:
-    """Everything that the nth task of an object is started with; mints its RTC tokens.
+    """Everything that the nth task of an object is started with.
 
-    Raises:
-        ValueError: When the App ID or the certificate of the Secret cannot be right.
+    Args:
+        spec: The object's.
+        credentials: The content of its Secrets.
+        uid: The object's uid.
+        attempt: Which task of the object it is, 0 for the first.
+        dialect: The API: V6 has a second bot.
+        mint: Makes the RTC token of a bot from its user id; None for a project without a certificate.
     """
-    account = credentials.account
     bot, subscriber = bot_uid(spec, uid, attempt), subscriber_uid(spec, uid, attempt, dialect)
     storage = spec.captions.storage
     return agora.StartRequest(
@@ -193,9 +209,9 @@ def start_request(
         settings=live_settings(settings_of(spec)),
         idle_timeout_seconds=spec.idle_timeout_seconds,
         bot_uid=bot,
-        bot_token=mint_rtc_token(account, spec.channel, bot, now=now),
+        bot_token=mint(bot),
         subscriber_uid=subscriber,
-        subscriber_token=None if subscriber is None else mint_rtc_token(account, spec.channel, subscriber, now=now),
+        subscriber_token=None if subscriber is None else mint(subscriber),
         unsubscribe_audio_uids=spec.unsubscribe_audio_uids or (),
         keywords=spec.keywords,
         captions=agora.Captions(

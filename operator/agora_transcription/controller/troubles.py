@@ -8,6 +8,7 @@
 | Conflict without an id | AdoptionUndecided | 5 s, doubling to 1 min; a deleted object gives up in the end |
 | CredentialsRefused | CredentialsRefused | 5 min, or at once when the Secret or the spec changes |
 | ServiceNotEnabled | ServiceNotEnabled | 5 min, or at once likewise |
+| TokenRefused | RequestRefused | 5 min; where the token was never used another one is acquired at once |
 | QuotaExceeded | QuotaExceeded | 1 min, or at once likewise |
 | RequestRefused and the rest | RequestRefused | 10 min, or at once likewise |
 """
@@ -83,25 +84,13 @@ def trouble_of(
 def _judge(
     task: TranscriptionTask, error: agora.AgoraError | agora.CircuitOpen, failures: int, jitter: float
 ) -> tuple[float, Verdict, bool]:
-    secret = f"Secret {task.metadata.namespace}/{task.spec.credentials_secret_ref.name}"
-    pause = backoff(failures, jitter)
+    """The pause, the verdict, and whether no repetition helps."""
     spread = 1 + jitter / 10
+    if isinstance(error, agora.CircuitOpen | agora.Refused | agora.TokenRefused | agora.NotSupported):
+        pause, verdict = _lasting(f"Secret {task.metadata.namespace}/{task.spec.credentials_secret_ref.name}", error)
+        return pause * spread, verdict, True
+    pause = backoff(failures, jitter)
     match error:
-        case agora.CircuitOpen():
-            message = f"Agora refuses the credentials: check customerId, customerSecret and appId in {secret}"
-            return max(error.retry_in, 1.0) * spread, stalled(Reason.CREDENTIALS_REFUSED, message), True
-        case agora.CredentialsRefused():
-            message = f"Agora refuses the credentials: check customerId, customerSecret and appId in {secret} ({error})"
-            return REFUSED_RETRY * spread, stalled(Reason.CREDENTIALS_REFUSED, message), True
-        case agora.ServiceNotEnabled():
-            message = (
-                f"Real-time speech-to-text is not enabled for the appId in {secret}: "
-                f"enable it for the project in Agora's console ({error})"
-            )
-            return REFUSED_RETRY * spread, stalled(Reason.SERVICE_NOT_ENABLED, message), True
-        case agora.QuotaExceeded():
-            message = f"The Agora account runs as many tasks as it may: stop some, or ask Agora for more ({error})"
-            return QUOTA_RETRY * spread, retrying(Reason.QUOTA_EXCEEDED, message), True
         case agora.Throttled():
             again = max(error.retry_after or pause, 1.0)
             return again * spread, retrying(Reason.THROTTLED, f"Agora asks for fewer requests ({error})"), False
@@ -113,10 +102,31 @@ def _judge(
             message = f"Agora is busy with the task ({error})"
             return max(BUSY_RETRY, pause) * spread, retrying(Reason.AGORA_UNAVAILABLE, message), False
         case agora.Gone():
-            message = f"Agora does not know the task ({error})"
-            return pause, retrying(Reason.AGORA_UNAVAILABLE, message), False
-        case agora.NotSent() | agora.Ambiguous() | agora.Upstream():
+            return pause, retrying(Reason.AGORA_UNAVAILABLE, f"Agora does not know the task ({error})"), False
+        case _:
             return pause, retrying(Reason.AGORA_UNAVAILABLE, f"Agora cannot be reached or fails ({error})"), False
+
+
+def _lasting(secret: str, error: agora.AgoraError | agora.CircuitOpen) -> tuple[float, Verdict]:
+    """The pause and the verdict of what somebody has to change."""
+    credentials = f"Agora refuses the credentials: check customerId, customerSecret and appId in {secret}"
+    match error:
+        case agora.CircuitOpen():
+            return max(error.retry_in, 1.0), stalled(Reason.CREDENTIALS_REFUSED, credentials)
+        case agora.CredentialsRefused():
+            return REFUSED_RETRY, stalled(Reason.CREDENTIALS_REFUSED, f"{credentials} ({error})")
+        case agora.ServiceNotEnabled():
+            message = (
+                f"Real-time speech-to-text is not enabled for the appId in {secret}: "
+                f"enable it for the project in Agora's console ({error})"
+            )
+            return REFUSED_RETRY, stalled(Reason.SERVICE_NOT_ENABLED, message)
+        case agora.QuotaExceeded():
+            message = f"The Agora account runs as many tasks as it may: stop some, or ask Agora for more ({error})"
+            return QUOTA_RETRY, retrying(Reason.QUOTA_EXCEEDED, message)
+        case agora.TokenRefused():
+            message = f"Agora does not take the builderToken of the task, which ends with it at the latest ({error})"
+            return REFUSED_RETRY, stalled(Reason.REQUEST_REFUSED, message)
         case _:
             message = f"Agora refuses the request: change the spec as it says ({error})"
-            return WRONG_RETRY * spread, stalled(Reason.REQUEST_REFUSED, message), True
+            return WRONG_RETRY, stalled(Reason.REQUEST_REFUSED, message)

@@ -87,7 +87,7 @@ class Writer:
         self._metrics.object_writes.labels("finalizers").inc()
         body = await self._store.write_finalizers(task, without_finalizer(task))
         if abandoned is not None:
-            message = f"The Agora task {abandoned} could not be stopped: it ends by itself when its channel is idle"
+            message = f"The Agora task {abandoned} could not be stopped: it ends when idle, or with its lifetime"
             self._events.ended(task, Reason.ABANDONED, message, warning=True)
             log.warning("%s", message)
         elif task.spec.deletion_policy is DeletionPolicy.ORPHAN and task.status.task_id:
@@ -95,7 +95,11 @@ class Writer:
             self._events.ended(task, Reason.ORPHANED, message)
         elif task.status.task_id:
             self._events.ended(task, Reason.STOPPED, f"Stopped the Agora task {task.status.task_id}")
-        self._cache.offer(body)
+        if body["metadata"].get("finalizers"):
+            self._cache.offer(body)
+        else:
+            # Nobody else holds it: it is gone with this answer, and the watch may have told so before.
+            self._cache.drop(task.metadata.uid)
 
     async def delete(self, task: TranscriptionTask) -> None:
         """Delete the object."""
@@ -115,7 +119,11 @@ class Writer:
         if not patch:
             return
         self._metrics.object_writes.labels("status").inc()
-        self._cache.offer(await self._store.write_status(task, patch))
+        body = await self._store.write_status(task, patch)
+        if body["metadata"]["resourceVersion"] == task.metadata.resource_version:
+            lost = f"the API server keeps none of {', '.join(sorted(patch))}: apply the CRD of this operator's version"
+            raise StoreError(f"write status of {task.key}", None, lost)
+        self._cache.offer(body)
         self._events.changed(task, before, status)
         if status.sequence_id != before.sequence_id:
             memory.reserved = status.sequence_id

@@ -277,7 +277,7 @@ class Process:
                 cache=self.cache,
                 credentials=self.credentials,
                 budgets=budgets or cast("agora.Budgets", Open()),
-                caller=Caller(client, self.cache, poll_interval),
+                caller=Caller(client, self.cache, poll_interval, agora.TokenVersion.V007),
                 events=cast("EventPoster", self.events),
                 metrics=METRICS,
             ),

@@ -134,23 +134,23 @@ def test_a_salt_belongs_to_the_gcm2_modes_only() -> None:
 
 async def test_a_secret_is_read_once_for_a_while(scene: Scene, secrets: Secrets) -> None:
     for _ in range(5):
-        found, problem = await scene.store.resolve(task_of())
+        found, problem = await scene.store.resolve(task_of(), started=True)
         assert found is not None
         assert problem is None
     assert secrets.reads == 1
     scene.clock.advance(credentials.FRESH_SECONDS + 1)
-    await scene.store.resolve(task_of())
+    await scene.store.resolve(task_of(), started=True)
     assert secrets.reads == 2
 
 
 async def test_tasks_that_ask_at_the_same_time_share_one_read(scene: Scene, secrets: Secrets) -> None:
-    await asyncio.gather(*(scene.store.resolve(task_of(uid=str(number))) for number in range(20)))
+    await asyncio.gather(*(scene.store.resolve(task_of(uid=str(number)), started=True) for number in range(20)))
     assert secrets.reads == 1
 
 
 async def test_a_missing_secret_is_told_by_name(scene: Scene, secrets: Secrets) -> None:
     secrets.there.clear()
-    found, problem = await scene.store.resolve(task_of())
+    found, problem = await scene.store.resolve(task_of(), started=True)
     assert found is None
     assert problem is not None
     assert problem.reason is Reason.SECRET_NOT_FOUND
@@ -158,25 +158,25 @@ async def test_a_missing_secret_is_told_by_name(scene: Scene, secrets: Secrets) 
 
 
 async def test_a_secret_that_turned_bad_leaves_the_last_good_credentials(scene: Scene, secrets: Secrets) -> None:
-    good, _ = await scene.store.resolve(task_of())
+    good, _ = await scene.store.resolve(task_of(), started=True)
     secrets.there["agora-credentials"]["appId"] = "nonsense"
     scene.clock.advance(credentials.FRESH_SECONDS + 1)
-    found, problem = await scene.store.resolve(task_of())
+    found, problem = await scene.store.resolve(task_of(), started=True)
     assert found == good
     assert problem is not None
     assert problem.reason is Reason.SECRET_INVALID
     assert "nonsense" not in problem.message
-    other, _ = await scene.store.resolve(task_of(uid="another"))
+    other, _ = await scene.store.resolve(task_of(uid="another"), started=True)
     assert other is None, "they are those of one task"
 
 
 async def test_a_running_task_is_not_handed_to_another_project(scene: Scene, secrets: Secrets) -> None:
-    good, _ = await scene.store.resolve(task_of())
+    good, _ = await scene.store.resolve(task_of(), started=True)
     assert good is not None
     status = {"observedGeneration": 1, "taskId": "agora-1", "accountHash": account_hash(good.account)}
     secrets.there["agora-credentials"]["appId"] = "f" * 32
     scene.clock.advance(credentials.FRESH_SECONDS + 1)
-    found, problem = await scene.store.resolve(task_of(None, status))
+    found, problem = await scene.store.resolve(task_of(None, status), started=True)
     assert found == good
     assert problem is not None
     assert "appId" in problem.message
@@ -185,11 +185,11 @@ async def test_a_running_task_is_not_handed_to_another_project(scene: Scene, sec
 async def test_an_api_server_that_does_not_answer_is_no_missing_secret(scene: Scene, secrets: Secrets) -> None:
     secrets.fails = True
     with pytest.raises(StoreError):
-        await scene.store.resolve(task_of())
+        await scene.store.resolve(task_of(), started=True)
 
 
 async def waiting(scene: Scene, task: TranscriptionTask) -> asyncio.Task[None]:
-    await scene.store.resolve(task)
+    await scene.store.resolve(task, started=True)
     scene.store.wait_for_change(task)
     return asyncio.create_task(scene.store.run())
 
@@ -205,7 +205,7 @@ async def test_a_mended_secret_wakes_who_waits_for_it(
     secrets.there["agora-credentials"] = dict(SECRET)
     await asyncio.wait_for(scene.waked.wait(), 5)
     assert scene.woken == [UID]
-    found, problem = await scene.store.resolve(task_of())
+    found, problem = await scene.store.resolve(task_of(), started=True)
     assert found is not None
     assert problem is None, "what was read again is what counts"
     running.cancel()

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 REFUSALS = (agora.CredentialsRefused, agora.ServiceNotEnabled, agora.QuotaExceeded, agora.RequestRefused)
 LASTING = {error.__name__ for error in REFUSALS}
 
+UNCLEAR = tuple(fault(error, effect=True) for error in (Crash, agora.Ambiguous, agora.Upstream))
 CALL_FAULTS = (
-    *(fault(error, effect=effect) for error in (Crash, agora.Ambiguous, agora.Upstream) for effect in (False, True)),
+    *UNCLEAR,
+    *(fault(error) for error in (Crash, agora.Ambiguous, agora.Upstream)),
     *(fault(error) for error in (agora.NotSent, agora.Throttled, agora.Busy)),
     *(fault(error) for error in REFUSALS),
 )
@@ -69,9 +71,9 @@ POLICY_EDITS: tuple[Body, ...] = (
     *({"ttlSecondsAfterFinished": seconds} for seconds in (None, 0, 300)),
     *({"deletionPolicy": policy} for policy in ("Delete", "Orphan")),
 )
-SUSPENSIONS: tuple[Body, ...] = ({"suspend": True}, {"suspend": False})
+SUSPENSION: Body = {"suspend": True}
 
-EDITS = (*LIVE_EDITS, *RESTART_EDITS, *POLICY_EDITS, *SUSPENSIONS, *SUSPENSIONS)
+EDITS = (*LIVE_EDITS, *RESTART_EDITS, *POLICY_EDITS, *3 * (SUSPENSION, {"suspend": False}))
 
 
 @dataclass
@@ -99,13 +101,14 @@ DELETION = "deletion"
 
 BOUTS = st.builds(
     Bout,
-    steps=st.integers(min_value=0, max_value=12),
-    call=st.sampled_from([*CALL_FAULTS, *[None] * len(CALL_FAULTS)]),
-    write=st.sampled_from([*WRITE_FAULTS, *[None] * len(WRITE_FAULTS)]),
-    meanwhile=st.sampled_from([DELETION, *EDITS, *[None] * len(EDITS)]),
-    spares_queries=st.booleans(),
+    steps=st.sampled_from([0, 1, 1, 1, 2, 2, 3, 4, 6, 10]),
+    call=st.sampled_from([*CALL_FAULTS, *3 * UNCLEAR, *[None] * 12]),
+    write=st.sampled_from([*WRITE_FAULTS, *[None] * 8]),
+    meanwhile=st.sampled_from([*4 * (DELETION, SUSPENSION), *EDITS, *[None] * 30]),
+    spares_queries=st.sampled_from([True, True, False]),
     heard=st.booleans(),
 )
+"""What can double or lose a task comes more often than its share."""
 
 CHARACTERS = st.builds(
     Character,
@@ -121,7 +124,7 @@ PAUSES = st.sampled_from([0.2, 1.0, 5.0, 12.0, 65.0, 400.0, 3600.0, 23.9 * 3600,
 SETTLING_SECONDS = 1500.0
 """Longer than any pause after a failure."""
 
-GROWN_UP = 6
+GROWN_UP = 3
 """What has to have happened before the object is deleted: afterwards there is little left to see."""
 
 LONGEST_REST = 300.0

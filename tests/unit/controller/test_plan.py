@@ -303,9 +303,9 @@ UPDATES = [
         known={"trouble": trouble("update", 20)},
     ),
     Case(
-        "under another sequenceId",
+        "under another sequenceId, still saying what was wrong",
         running(changes=GERMAN, sequenceId=8),
-        Wrote(Reason.UPDATING, {"sequence_id": 9}),
+        Wrote(Reason.AGORA_UNAVAILABLE, {"sequence_id": 9}),
         at=20,
         known={"trouble": trouble("update", 20)},
     ),

@@ -312,7 +312,7 @@ async def test_a_change_interrupts_the_wait_for_the_budget(clock: Clock) -> None
     scene = Scene(clock)
     budgets = agora.Budgets(0.0001, 1)
     scene.process = Process(scene.server, scene.agora, budgets=budgets)
-    credentials, _ = await scene.process.credentials.resolve(TranscriptionTask.parse(_created(scene)))
+    credentials, _ = await scene.process.credentials.resolve(TranscriptionTask.parse(_created(scene)), started=True)
     assert credentials is not None
     await budgets.admit(credentials.account, agora.Priority.POLL)  # the only one for hours
     working = asyncio.create_task(scene.process.reconcile())

@@ -74,7 +74,7 @@ def test_an_adopted_task_has_the_settings_of_its_attempt_if_these_are_still_know
 
 def test_an_announced_attempt_has_its_name_and_generation() -> None:
     task = task_of(None, {"observedGeneration": 1, "attempt": 2, "completionTime": rfc3339(BIRTH)}, generation=5)
-    status = transitions.begun(task, Dialect.V7, "account", NOW)
+    status = transitions.begun(task, Dialect.V7, "account", progressing(Reason.STARTING, "Starting"), NOW)
     assert status.instance_id == f"tt-{UID}-2"
     assert (status.attempt_generation, status.attempt_time, status.account_hash) == (5, NOW, "account")
     assert status.completion_time is None
@@ -104,12 +104,12 @@ def test_a_skipped_attempt_leaves_nothing_of_itself() -> None:
 def test_sequence_ids_rise_across_tasks() -> None:
     task = running()
     for expected in (1, 2, 3):
-        status = transitions.reserved(task, NOW)
+        status = transitions.reserved(task, progressing(Reason.UPDATING, "Changing"), NOW)
         assert status.sequence_id == expected
         task = task.model_copy(update={"status": status})
     ended = transitions.retired(task, EndReason.SPEC_CHANGED, "", NOW, another=STARTING, over=OVER)
     task = task.model_copy(update={"status": ended})
-    assert transitions.reserved(task, NOW).sequence_id == 4
+    assert transitions.reserved(task, progressing(Reason.UPDATING, "Changing"), NOW).sequence_id == 4
 
 
 def test_an_update_is_credited_to_its_spec() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from pydantic import SecretStr
 
-from agora_transcription.agora import Dialect, Encryption, Field
+from agora_transcription.agora import Dialect, Encryption, Field, mint_rtc_token
 from agora_transcription.api import Applied, TaskSpec
 from agora_transcription.controller.translate import (
     ENCRYPTION_MODES,
@@ -232,8 +232,12 @@ def test_what_an_api_does_not_have(fields: dict[str, Any], v6: str | None, v7: s
             assert told.startswith("spec.")
 
 
+def mint(uid: str) -> SecretStr | None:
+    return mint_rtc_token(CREDENTIALS.account, "standup", uid, now=BIRTH)
+
+
 def test_a_plain_start_request() -> None:
-    request = start_request(spec(), CREDENTIALS, uid=UID, attempt=2, dialect=Dialect.V7, now=BIRTH)
+    request = start_request(spec(), CREDENTIALS, uid=UID, attempt=2, dialect=Dialect.V7, mint=mint)
     assert request.name == f"tt-{UID}-2"
     assert (request.channel, request.settings.languages, request.idle_timeout_seconds) == ("standup", ("en-US",), 60)
     assert request.bot_uid == bot_uid(spec(), UID, 2)
@@ -245,7 +249,7 @@ def test_a_plain_start_request() -> None:
 
 
 def test_v6_gets_its_second_bot_with_a_token_of_its_own() -> None:
-    request = start_request(spec(), CREDENTIALS, uid=UID, attempt=0, dialect=Dialect.V6, now=BIRTH)
+    request = start_request(spec(), CREDENTIALS, uid=UID, attempt=0, dialect=Dialect.V6, mint=mint)
     assert request.subscriber_uid not in {None, request.bot_uid}
     assert request.subscriber_token not in {None, request.bot_token}
 
@@ -268,7 +272,7 @@ def test_a_full_start_request() -> None:
     )
     encryption = Encryption(8, SecretStr("key"), SecretStr("salt"))
     credentials = Credentials(CREDENTIALS.account, StorageKeys(SecretStr("access"), SecretStr("secret")), encryption)
-    request = start_request(full, credentials, uid=UID, attempt=0, dialect=Dialect.V7, now=BIRTH)
+    request = start_request(full, credentials, uid=UID, attempt=0, dialect=Dialect.V7, mint=mint)
     storage = request.captions.storage
     assert (request.captions.json_protocol, request.captions.slice_seconds) == (True, 30)
     assert storage is not None
