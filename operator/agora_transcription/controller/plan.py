@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from agora_transcription.agora.answers import state_of
 from agora_transcription.agora.models import Dialect, Handle, State, Update
 from agora_transcription.api import (
     DeletionPolicy,
     EndReason,
     Reason,
     Rollover,
-    TaskStatus,
     TranscriptionTask,
     failed,
     progressing,
@@ -35,16 +33,14 @@ from agora_transcription.api import (
     stalled,
 )
 from agora_transcription.controller import policy, transitions
+from agora_transcription.controller.grounds import Grounds
 from agora_transcription.controller.steps import (
     Acquire,
     AddFinalizer,
-    Call,
-    DeleteObject,
     Idle,
     Known,
     Look,
     Nothing,
-    Query,
     RemoveFinalizer,
     Start,
     Step,
@@ -55,7 +51,6 @@ from agora_transcription.controller.steps import (
 from agora_transcription.controller.translate import (
     account_hash,
     changed_fields,
-    instance_name,
     live_settings,
     settings_of,
     start_hash,
@@ -68,13 +63,10 @@ if TYPE_CHECKING:
     from agora_transcription.api.conditions import Verdict
     from agora_transcription.controller.steps import Trouble
 
-__all__ = ["ABANDON_AFTER", "UPDATE_SPACING", "decide", "dialect_of"]
+__all__ = ["UPDATE_SPACING", "decide", "dialect_of"]
 
 UPDATE_SPACING: Final = timedelta(seconds=5)
 """Agora refuses an update sooner after the start or after the last update (guide "Update service")."""
-
-ABANDON_AFTER: Final = timedelta(minutes=10)
-"""A deleted object whose task cannot be stopped waits so long for better credentials, then lets its namespace go."""
 
 
 def dialect_of(task: TranscriptionTask, default: Dialect) -> Dialect:
@@ -98,16 +90,8 @@ def decide(task: TranscriptionTask, known: Known, default: Dialect, now: datetim
     return _Decision(task, known, dialect_of(task, default), now).step()
 
 
-class _Decision:
-    """The parts of one decision, which share its arguments; nothing in here changes."""
-
-    def __init__(self, task: TranscriptionTask, known: Known, dialect: Dialect, now: datetime) -> None:
-        self.task = task
-        self.spec = task.spec
-        self.status = task.status
-        self.known = known
-        self.dialect = dialect
-        self.now = now
+class _Decision(Grounds):
+    """The parts of one decision."""
 
     def step(self) -> Step:
         over = self._wanted_no_more()
@@ -121,7 +105,7 @@ class _Decision:
         """Why no task should run, and how that reads once none does; None if one should."""
         if self.task.deleting or self.spec.suspend:
             return EndReason.SUSPENDED, ready(Reason.SUSPENDED, "No Agora task runs: spec.suspend is true")
-        if self._is_past(policy.deadline(self.task)):
+        if self.is_past(policy.deadline(self.task)):
             message = f"The task was active for activeDeadlineSeconds ({self.spec.active_deadline_seconds} s)"
             return EndReason.DEADLINE_EXCEEDED, failed(Reason.DEADLINE_EXCEEDED, message)
         if self.status.completion_time is not None and not self.status.task_id and self.status.history:
@@ -134,10 +118,10 @@ class _Decision:
 
     def _wind_down(self, reason: EndReason, settled: Verdict) -> Step:
         if self.status.retiring:
-            return self._call(self._stop_retiring())
+            return self.call(self._stop_retiring())
         if self.status.task_id:
             return self._stop(reason, another=None, over=settled)
-        if self._start_may_be_out():
+        if self.start_may_be_out():
             # Repeating the start tells whether there is a task to stop; if there was none, there is one for a moment.
             return self._begin()
         if self.task.deleting:
@@ -145,23 +129,23 @@ class _Decision:
         if self.spec.suspend:
             # Resumed, it is a new run: neither its deadline nor an earlier completion counts any more.
             fresh = self.status.model_copy(update={"completion_time": None, "first_start_time": None})
-            return self._settle(settled, status=fresh)
-        return self._settle(settled, policy.deletion_due(self.task))
+            return self.settle(settled, status=fresh)
+        return self.settle(settled, policy.deletion_due(self.task))
 
     def _stop(self, reason: EndReason, *, another: Verdict | None, over: Verdict) -> Step:
         """Bring the current task to its end, and see that it is there."""
-        if self._ended():
+        if self.ended():
             if self.task.deleting:
                 return RemoveFinalizer()
             return self._retire(reason, another=another, over=over)
         if "stop" in self.known.trouble and self.known.poll_at <= self.now:
-            return self._query()
+            return self.query()
         stopping = self.status.stop_reason is not None
         state = self.known.observation.state if self.known.observation else None
         # A task that runs on after it was to be stopped is stopped again; one that Agora is ending is waited for.
         if stopping and not self.task.deleting and state in {None, State.STOPPING}:
-            return self._query()
-        return self._call(Stop(self.dialect, self._handle(), self.status.stop_reason or reason))
+            return self.query()
+        return self.call(Stop(self.dialect, self.handle(), self.status.stop_reason or reason))
 
     def _stop_retiring(self) -> Stop:
         earlier = self.status.retiring
@@ -181,18 +165,18 @@ class _Decision:
     def _keep_running(self) -> Step:
         if not self.status.task_id:
             return self._begin_when_due()
-        if self._ended():
+        if self.ended():
             return self._ended_by_itself()
         if self.status.stop_reason is not None or self.status.start_hash != start_hash(self.spec):
             starting = progressing(Reason.STARTING, "Starting the Agora task")
             return self._stop(self.status.stop_reason or EndReason.SPEC_CHANGED, another=starting, over=starting)
-        if self._is_past(policy.rollover_due(self.status)) and not self.status.retiring:
+        if self.is_past(policy.rollover_due(self.status)) and not self.status.retiring:
             if self.spec.rollover is Rollover.OVERLAP:
                 return Write(transitions.overlapping(self.task, self.now))
             starting = progressing(Reason.STARTING, "Starting the next Agora task")
             return self._stop(EndReason.ROLLED_OVER, another=starting, over=starting)
-        if self.status.retiring and self._state() is State.ACTIVE:
-            return self._call(self._stop_retiring())
+        if self.status.retiring and self.state() is State.ACTIVE:
+            return self.call(self._stop_retiring())
         return self._update_poll_or_rest()
 
     def _ended_by_itself(self) -> Write:
@@ -212,15 +196,15 @@ class _Decision:
         due = max(self.status.last_update_time or self.known.last_sent, self.known.last_sent) + UPDATE_SPACING
         trouble = self.known.trouble.get("update")
         stands_still = self.known.problem is not None or (trouble is not None and trouble.until > self.now)
-        if fields and due <= self.now and self._state() is State.ACTIVE and not stands_still:
+        if fields and due <= self.now and self.state() is State.ACTIVE and not stands_still:
             return self._update(applied, wanted, fields, trouble)
         if self.known.poll_at <= self.now:
-            return self._query()
+            return self.query()
         if not fields or stands_still:
-            return self._settle(self._running_verdict())
-        if self._state() is State.ACTIVE:
+            return self.settle(self.running_verdict())
+        if self.state() is State.ACTIVE:
             return Idle(min(due, self.known.poll_at))
-        return self._settle(transitions.state_verdict(self.task, self._state(), self.status.agora_status or ""))
+        return self.settle(transitions.state_verdict(self.task, self.state(), self.status.agora_status or ""))
 
     def _update(
         self, applied: Applied | None, wanted: Applied, fields: frozenset[Field], trouble: Trouble | None
@@ -231,22 +215,13 @@ class _Decision:
             # Tried again, it keeps saying what is wrong until it has gone well.
             return Write(transitions.reserved(self.task, (trouble and trouble.verdict) or verdict, self.now))
         update = Update(sequence, fields, live_settings(wanted, applied))
-        return self._call(UpdateTask(self.dialect, self._handle(), update))
-
-    def _running_verdict(self) -> Verdict:
-        if problem := self.known.problem:
-            running = f"{problem.message}; the Agora task {self.status.task_id} keeps running and cannot be controlled"
-            return stalled(problem.reason, running)
-        for trouble in self.known.trouble.values():
-            if trouble.verdict is not None:
-                return trouble.verdict
-        return transitions.state_verdict(self.task, self._state(), self.status.agora_status or "")
+        return self.call(UpdateTask(self.dialect, self.handle(), update))
 
     # Starting ------------------------------------------------------------------------------------------------------
 
     def _begin_when_due(self) -> Step:
         if reason := unsupported(self.spec, self.dialect):
-            return self._settle(stalled(Reason.SPEC_INVALID, reason))
+            return self.settle(stalled(Reason.SPEC_INVALID, reason))
         due = policy.restart_due(self.status)
         if due is not None and due > self.now:
             return Idle(due)
@@ -256,8 +231,8 @@ class _Decision:
         attempt = transitions.attempt_of(self.status)
         if self.dialect is Dialect.V6:
             if self.status.builder_token is None or self._token_is_elsewhere():
-                return self._call(Acquire(self.dialect, attempt))
-            return self._call(Start(self.dialect, attempt))
+                return self.call(Acquire(self.dialect, attempt))
+            return self.call(Start(self.dialect, attempt))
         if self.status.written and self.status.instance_id is None and not self.known.problem:
             account = account_hash(self.known.credentials.account) if self.known.credentials else None
             trouble = self.known.trouble.get("start")
@@ -265,101 +240,14 @@ class _Decision:
                 verdict = (trouble and trouble.verdict) or progressing(Reason.STARTING, "Starting the Agora task")
                 return Write(transitions.begun(self.task, self.dialect, account, verdict, self.now))
         if self.known.conflict_since is not None:
-            return self._call(Look(self.dialect))
-        return self._call(Start(self.dialect, attempt))
+            return self.call(Look(self.dialect))
+        return self.call(Start(self.dialect, attempt))
 
     def _token_is_elsewhere(self) -> bool:
         """Whether an unused builderToken is of a project that the Secret does not name any more (V6)."""
         credentials = self.known.credentials
         return (
             credentials is not None
-            and not self._start_may_be_out()
+            and not self.start_may_be_out()
             and self.status.account_hash not in {None, account_hash(credentials.account)}
         )
-
-    def _start_may_be_out(self) -> bool:
-        """Whether Agora may run a task of the current attempt that the status does not name."""
-        if self.known.unsent:
-            return False
-        if self.dialect is Dialect.V6:
-            return self.status.builder_token is not None
-        return self.status.instance_id is not None or self._unclear()
-
-    def _unclear(self) -> bool:
-        """Whether a process may have died between the first start and the first status write (V7)."""
-        return not self.status.written and not self.known.unsent
-
-    # Common ground -------------------------------------------------------------------------------------------------
-
-    def _is_past(self, moment: datetime | None) -> bool:
-        return moment is not None and moment <= self.now
-
-    def _handle(self) -> Handle:
-        return Handle(self.status.task_id or "", transitions.builder_token_of(self.status))
-
-    def _state(self) -> State:
-        if self.known.observation:
-            return self.known.observation.state
-        word = self.status.agora_status
-        return state_of(self.dialect, word) if word else State.STARTING
-
-    def _ended(self) -> bool:
-        return self.known.gone or (self.known.observation is not None and self.known.observation.state.ended)
-
-    def _query(self) -> Step:
-        if self.known.poll_at > self.now:
-            return Idle(self.known.poll_at)
-        return self._call(Query(self.dialect, self._handle()))
-
-    def _call(self, step: Call) -> Step:
-        """Take a step that calls Agora, unless the Secrets or its last failure stand against it."""
-        problem = self.known.problem
-        if problem and not (self.task.deleting and self.known.credentials):
-            verdict = self._running_verdict() if self.status.task_id else stalled(problem.reason, problem.message)
-            return self._hold(verdict, None, lasting=True)
-        trouble = self.known.trouble.get(step.operation)
-        if trouble is None or (trouble.until <= self.now and not self._given_up(lasting=trouble.lasting)):
-            return step
-        if trouble.verdict is None:
-            return Idle(trouble.until)
-        return self._hold(trouble.verdict, trouble.until, lasting=trouble.lasting)
-
-    def _hold(self, verdict: Verdict, until: datetime | None, *, lasting: bool) -> Step:
-        """Say what stands in the way and wait; a deleted object does not wait for ever."""
-        if self._given_up(lasting=lasting):
-            attempt = transitions.attempt_of(self.status)
-            current = self.status.task_id or instance_name(self.task.metadata.uid, attempt)
-            earlier = self.status.retiring
-            return RemoveFinalizer(abandoned=f"{current} and {earlier.task_id}" if earlier else current)
-        bound = self._abandon_at() if lasting else None
-        return self._settle(verdict, min((moment for moment in (until, bound) if moment), default=None))
-
-    def _given_up(self, *, lasting: bool) -> bool:
-        return lasting and self._is_past(self._abandon_at())
-
-    def _abandon_at(self) -> datetime | None:
-        # Counted from when this process could first try: one that was down has not waited.
-        deleted, since = self.task.metadata.deletion_timestamp, self.known.deleting_since
-        return None if deleted is None else max(deleted, since or deleted) + ABANDON_AFTER
-
-    def _settle(self, verdict: Verdict, until: datetime | None = None, *, status: TaskStatus | None = None) -> Step:
-        """Let the status say so, and rest until something is due."""
-        status = status or self.status
-        if status.task_id:
-            if self.known.observation is not None:
-                status = transitions.observed(status, self.known.observation)
-        elif self.dialect is Dialect.V7:
-            # The name stands there if a start may be out under it, and only then.
-            attempt = transitions.attempt_of(status)
-            name = instance_name(self.task.metadata.uid, attempt) if self._start_may_be_out() else None
-            status = status.model_copy(update={"instance_id": name} | ({} if name else {"account_hash": None}))
-        wanted = transitions.concluded(self.task, status, verdict, self.now)
-        return Write(wanted) if wanted != self.status else self._rest(until)
-
-    def _rest(self, until: datetime | None) -> Step:
-        if self._is_past(policy.deletion_due(self.task)):
-            return DeleteObject()
-        due = [until, policy.deadline(self.task), *(trouble.until for trouble in self.known.trouble.values())]
-        if self.status.task_id:
-            due += [self.known.poll_at, policy.rollover_due(self.status)]
-        return Idle(min((moment for moment in due if moment is not None and moment > self.now), default=None))

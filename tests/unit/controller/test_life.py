@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agora_transcription import agora
 from agora_transcription.agora import Dialect, State
 from agora_transcription.api import FINALIZER, Phase, RestartPolicy, TranscriptionTask
-from agora_transcription.controller.plan import ABANDON_AFTER
+from agora_transcription.controller.grounds import ABANDON_AFTER
 from agora_transcription.controller.translate import live_settings, settings_of
 from unit.controller.agora_model import TOKEN_LIFETIME, AgoraModel, AgoraTask, Character, Crash, Fault, fault
 from unit.controller.builders import SECRET, UID, Clock, api_of
