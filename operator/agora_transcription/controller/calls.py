@@ -121,21 +121,14 @@ class Caller:
             observation = await api.start(credentials.account, request, transitions.builder_token_of(task.status))
         except agora.Conflict as conflict:
             if conflict.task_id is None:
-                memory.conflict_since = memory.conflict_since or now()
-                if step.dialect is agora.Dialect.V7:
-                    return None
-                if now() - (task.status.attempt_time or now()) > transitions.TOKEN_LIFETIME:
-                    # V6 cannot be asked which task that is, but none outlives its builderToken.
-                    memory.next_attempt(unsent=True)
-                    return transitions.skipped(task)
-                raise
+                return _unnamed(task, memory, step, conflict)
             memory.poll_at = now()
             return transitions.adopted(task, step.dialect, conflict.task_id, lasts, now())
         except agora.TokenRefused as error:
             if not was_unsent:
                 # A start with this token may have been taken before it expired, and nothing tells its task.
-                memory.conflict_since = memory.conflict_since or now()
-                raise agora.Conflict("start", code=error.code, reason=error.reason, text=error.text) from error
+                unclear = agora.Conflict("start", code=error.code, reason=error.reason, text=error.text)
+                return _unnamed(task, memory, step, unclear)
             memory.token_refused(task, error)
             return transitions.without_token(task)
         except (agora.Refused, agora.NotSent, agora.NotSupported):
@@ -242,3 +235,18 @@ class Caller:
         memory.looks = 0
         memory.look_soon(self._interval)
         return transitions.stop_accepted(task, step.reason, now())
+
+
+def _unnamed(task: TranscriptionTask, memory: Memory, step: Start, conflict: agora.Conflict) -> TaskStatus | None:
+    """Go on from a conflict that names no task: V7 can be asked for its tasks, V6 cannot.
+
+    Raises:
+        Conflict: The task may still run, and only time can tell; none of V6 outlives its builderToken.
+    """
+    memory.conflict_since = memory.conflict_since or now()
+    if step.dialect is agora.Dialect.V7:
+        return None
+    if now() - (task.status.attempt_time or now()) <= transitions.TOKEN_LIFETIME:
+        raise conflict
+    memory.next_attempt(unsent=True)
+    return transitions.skipped(task)
