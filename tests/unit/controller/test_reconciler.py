@@ -397,6 +397,32 @@ async def test_v6_waits_for_the_lifetime_of_a_task_that_is_not_named(scene: Scen
     assert scene.status.task_id == "agora-2"
 
 
+async def test_v6_waits_no_longer_for_a_token_that_expired_while_a_start_may_have_been_out(scene: Scene) -> None:
+    scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.NotSent)
+    scene.server.create({"agoraApi": "V6"}, guarded=True)
+    await scene.process.reconcile()
+    scene.restart()
+    scene.clock.advance(301)
+    await scene.pass_time(600)
+    assert scene.reason == "AdoptionUndecided"
+    assert scene.agora.tasks == {}
+    scene.clock.advance(24 * 3600)
+    await scene.pass_time(60)
+    assert scene.status.task_id == "agora-1"
+
+
+async def test_a_change_right_after_a_lost_update_keeps_the_five_seconds(scene: Scene) -> None:
+    """The model refuses to go on with updates that come too soon."""
+    await scene.running()
+    scene.server.edit(languages=["de-DE"])
+    scene.agora.spared, scene.agora.fault = {"query"}, fault(agora.Ambiguous, effect=True)
+    await scene.pass_time(5.5)
+    assert len(scene.agora.tasks["agora-1"].updates) == 1
+    scene.server.edit(languages=["fr-FR"])
+    await scene.pass_time(10)
+    assert [update.settings.languages for update in scene.agora.tasks["agora-1"].updates] == [("de-DE",), ("fr-FR",)]
+
+
 async def test_a_deleted_object_gives_up_on_a_task_that_is_not_named(scene: Scene) -> None:
     scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.Ambiguous, effect=True)
     scene.server.create({"agoraApi": "V6"}, guarded=True)
