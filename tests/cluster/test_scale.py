@@ -45,7 +45,7 @@ async def act(world: World) -> Wanted:
     """Apply 200 tasks, patch all twice within a second, delete half, suspend a quarter."""
     names = [f"t{number:03}" for number in range(TASKS)]
     wanted = Wanted({name: ["en-US", "fr-FR"] for name in names})
-    gate = asyncio.Semaphore(20)
+    gate = asyncio.Semaphore(8)
     took = await asyncio.gather(*(create_and_patch_twice(world, name, gate) for name in names))
     print(f"patched each twice within {max(took):.2f} s")  # noqa: T201 - a figure to read with -s
     wanted.deleted = set(names[::2])
