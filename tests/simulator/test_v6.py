@@ -122,6 +122,22 @@ async def test_repeated_start_of_a_live_task_names_it(client: Client) -> None:
     assert len(await client.tasks()) == 1
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["live", "ended"])
+async def test_the_age_of_a_used_token_is_refused_first_where_that_is_asked_for(client: Client, *, ended: bool) -> None:
+    await client.options(tokenAgeFirst=True)
+    task_id, token = await client.started()
+    if ended:
+        await client.v6("DELETE", f"/tasks/{task_id}?builderToken={token}")
+    client.wall.pass_(300)
+    young = await client.start(token)
+    assert young.status_code == (400 if ended else 409)
+    assert "reaches out the limited time interval" not in young.text
+    client.wall.pass_(1)
+    old = await client.start(token)
+    assert (old.status_code, old.json()) == (400, {"message": "resourceId reaches out the limited time interval!"})
+    assert len(await client.tasks()) == 1
+
+
 async def test_repeated_start_of_an_ended_task_is_code_49(client: Client) -> None:
     task = await client.started()
     await client.v6("DELETE", f"/tasks/{task[0]}?builderToken={task[1]}")

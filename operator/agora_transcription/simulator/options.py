@@ -59,6 +59,8 @@ class SimulatorOptions(_Options):
         conflict_carries_id: Whether the 409 of a repeated v7 join names the task that has the name.
         list_supported: Whether v7 has its list; before 7.2.1 it had not.
         list_delay: Seconds before a new task appears in the list.
+        token_age_first: Which check of a repeated v6 start comes first once its builderToken is older than five
+            minutes: true refuses the age, false says that the token was used. Agora does not document the order.
     """
 
     accounts: tuple[Account, ...] = (DEMO_ACCOUNT,)
@@ -69,6 +71,7 @@ class SimulatorOptions(_Options):
     conflict_carries_id: bool = False
     list_supported: bool = True
     list_delay: Seconds = 0
+    token_age_first: bool = False
 
     def changed_by(self, partial: SimulatorOptions) -> SimulatorOptions:
         """These options, with those that `partial` was given explicitly."""

@@ -59,12 +59,13 @@ def start(world: World, incoming: Incoming) -> Answer:
     account = authenticate(world, incoming)
     ticket = _ticket(world, incoming, _parameters(incoming, "builderToken"))
     now = world.now()
-    if ticket.task is not None:
+    too_old = now > ticket.created_at + START_WITHIN
+    if ticket.task is not None and not (too_old and world.options.token_age_first):
         if ticket.task.state.ended:
             raise Refused(400, "The task was started with this builderToken before", code=49)
         status = STATUS[ticket.task.state].replace("IN_PROGRESS", "STARTED")
         raise Refused(409, f"The task has been started, current status is {status}, taskId is {ticket.task.id}")
-    if now > ticket.created_at + START_WITHIN:
+    if too_old:
         raise Refused(400, "resourceId reaches out the limited time interval!")
     body = parse_body(incoming, StartBody, prefix=SCHEMA_FAILURE)
     ends = ticket.created_at + TOKEN_LIFETIME
