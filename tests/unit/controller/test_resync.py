@@ -1,0 +1,102 @@
+"""The look at all objects: it finds what the watch has missed, and blames it for nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from agora_transcription.controller.resync import Resync
+from unit.controller.builders import UID
+from unit.controller.kubernetes_model import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agora_transcription.controller.queue import WorkQueue
+    from unit.controller.kubernetes_model import Body
+    from unit.controller.scene import Scene
+
+
+@pytest.fixture
+def resync(scene: Scene) -> Resync:
+    process = scene.process
+    queue = cast("WorkQueue[str]", process.queue)
+    return Resync(scene.server, process.cache, queue, process.reconciler, METRICS, grace=0)
+
+
+async def test_a_watch_that_tells_everything_is_well(scene: Scene, resync: Resync) -> None:
+    await scene.running()
+    for languages in (["de-DE"], ["fr-FR"], ["it-IT"]):
+        scene.server.edit(languages=languages)
+        await resync.look()
+    assert resync.check() is None
+
+
+async def test_an_object_that_cannot_be_read_is_no_fault_of_the_watch(
+    scene: Scene, resync: Resync, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.running()
+    unreadable = copy.deepcopy(scene.server.object)
+    assert unreadable is not None
+    unreadable["metadata"]["uid"] = "unreadable"
+    unreadable["spec"]["languages"] = []
+
+    async def everything() -> AsyncIterator[Body]:
+        assert scene.server.object is not None
+        for body in (scene.server.object, unreadable):
+            yield copy.deepcopy(body)
+
+    monkeypatch.setattr(scene.server, "all", everything)
+    for _ in range(3):
+        await resync.look()
+    assert "cannot be read" in caplog.text
+    assert resync.check() is None
+    assert not scene.process.is_due
+
+
+async def test_what_the_watch_has_missed_is_worked_on_and_twice_in_a_row_says_that_it_is_dead(
+    scene: Scene, resync: Resync
+) -> None:
+    await scene.running()
+    scene.deaf()
+    scene.server.edit(languages=["de-DE"])
+    await resync.look()
+    assert scene.process.queue.is_dirty
+    assert resync.check() is None, "once can be bad luck"
+    scene.server.edit(languages=["fr-FR"])
+    await resync.look()
+    assert resync.check() == "the last 2 resyncs found changes that the watch has not told"
+    task = scene.process.cache.get(UID)
+    assert task is not None
+    assert task.spec.languages == ("fr-FR",)
+    await resync.look()
+    assert resync.check() is None, "nothing was missed any more"
+
+
+async def test_what_the_watch_tells_within_its_grace_is_not_missed(scene: Scene, resync: Resync) -> None:
+    await scene.running()
+    scene.deaf()
+    for languages in (["de-DE"], ["fr-FR"], ["it-IT"]):
+        scene.server.edit(languages=languages)
+
+        async def late(body: Body) -> None:
+            scene.process.hear("MODIFIED", body)
+
+        assert scene.server.object is not None
+        telling = asyncio.create_task(late(copy.deepcopy(scene.server.object)))
+        await resync.look()
+        await telling
+    assert resync.check() is None
+
+
+async def test_an_object_that_vanished_unseen_is_dropped(scene: Scene, resync: Resync) -> None:
+    await scene.running()
+    scene.server.object = None
+    await resync.look()
+    assert scene.process.cache.get(UID) is None
+    assert resync.check() is None
+    await resync.look()
+    assert resync.check() is None, "it is missed once only"
