@@ -114,8 +114,11 @@ class Memory:
             self.trouble["acquire"] = trouble_of(task, error, refused, random.random(), now())  # noqa: S311 - no secret
 
     def succeeded(self, operation: str) -> None:
-        """An operation went well; after a start nothing that went wrong before matters."""
-        if operation == "start":
+        """An operation went well; after a start nothing that went wrong before matters.
+
+        A start that ended its attempt (`next_attempt`) was none: why the next one has to wait still counts.
+        """
+        if operation == "start" and not self.unsent:
             self.failures.clear()
             self.trouble.clear()
         self.failures.pop(operation, None)
