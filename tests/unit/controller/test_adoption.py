@@ -1,0 +1,154 @@
+"""Which of the listed tasks is the one that a conflict did not name: exactly one that can be nobody else's, or none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from agora_transcription import agora
+from agora_transcription.agora import Dialect, ListedTask
+from agora_transcription.controller.cache import TaskCache
+from agora_transcription.controller.calls import SETTLE_TIME, Caller
+from agora_transcription.controller.memory import Memory
+from agora_transcription.controller.steps import Look
+from agora_transcription.controller.translate import instance_name
+from unit.controller.agora_model import fault
+from unit.controller.builders import CREDENTIALS, UID, after, body_of, rfc3339
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agora_transcription.api import TaskStatus
+    from unit.controller.builders import Clock
+    from unit.controller.scene import Scene
+
+ATTEMPT = 3600.0
+"""When the current attempt was announced, in seconds after the object's creation."""
+
+DAY = 24 * 3600
+
+
+class Listing:
+    """An Agora that lists what it likes, whatever is asked."""
+
+    def __init__(self, *rows: ListedTask) -> None:
+        self.rows = rows
+
+    def dialect(self, dialect: Dialect) -> agora.Agora:
+        api = _ListingApi(dialect, self.rows)
+        return cast("agora.Agora", api)
+
+
+class _ListingApi:
+    def __init__(self, dialect: Dialect, rows: tuple[ListedTask, ...]) -> None:
+        self.dialect = dialect
+        self._rows = rows
+
+    async def list_live(self, *_: object) -> tuple[ListedTask, ...]:
+        return self._rows
+
+
+def row(task_id: str, started: float | None = ATTEMPT + 1) -> ListedTask:
+    return ListedTask(task_id, "RUNNING", None if started is None else after(started))
+
+
+def undecided(**status: Any) -> dict[str, Any]:
+    """The status of an object whose second attempt was announced and has had no answer."""
+    fields = {"observedGeneration": 1, "attempt": 1, "instanceId": instance_name(UID, 1), "attemptGeneration": 1}
+    return {**fields, "attemptTime": rfc3339(after(ATTEMPT)), **status}
+
+
+async def look(
+    clock: Clock,
+    *rows: ListedTask,
+    others: tuple[dict[str, Any], ...] = (),
+    since: datetime | None = None,
+    **status: Any,
+) -> TaskStatus | None:
+    """Look for the object's task."""
+    cache = TaskCache()
+    for body in (body_of(status=undecided(**status)), *others):
+        cache.offer(body)
+    task = cache.get(UID)
+    assert task is not None
+    clock.advance(ATTEMPT + 30)
+    memory = Memory(poll_at=clock.now(), last_sent=clock.now(), conflict_since=since or clock.now())
+    caller = Caller(cast("agora.AgoraClient", Listing(*rows)), cache, 60, agora.TokenVersion.V007)
+    return await caller.perform(task, memory, Look(Dialect.V7), CREDENTIALS)
+
+
+def other(channel: str = "standup", **status: Any) -> dict[str, Any]:
+    """Another object."""
+    return body_of({"channel": channel}, {"observedGeneration": 1, **status}, uid="another", name="another")
+
+
+@pytest.mark.parametrize("started", [ATTEMPT + 1, ATTEMPT - 59, None], ids=["after", "clocks differ", "untold"])
+async def test_the_only_task_of_the_attempts_time_is_adopted(clock: Clock, started: float | None) -> None:
+    status = await look(clock, row("mine", started))
+    assert status is not None
+    assert status.task_id == "mine"
+
+
+async def test_a_task_that_is_older_than_the_attempt_is_somebody_elses(clock: Clock) -> None:
+    status = await look(clock, row("older", ATTEMPT - 61), row("mine"))
+    assert status is not None
+    assert status.task_id == "mine"
+
+
+async def test_a_lone_task_that_is_older_than_the_attempt_is_not_adopted(clock: Clock) -> None:
+    with pytest.raises(agora.Conflict, match="none of the channel's tasks is listed yet"):
+        await look(clock, row("older", ATTEMPT - 61))
+
+
+async def test_nor_does_it_keep_the_attempt_from_ending(clock: Clock) -> None:
+    since = after(ATTEMPT + 30) - SETTLE_TIME * 2
+    status = await look(clock, row("older", ATTEMPT - 61), since=since)
+    assert status is not None
+    assert (status.task_id, status.attempt, status.instance_id) == (None, 2, None)
+
+
+async def test_the_objects_own_retiring_task_is_not_adopted_again(clock: Clock) -> None:
+    with pytest.raises(agora.Conflict):
+        await look(clock, row("retiring", None), retiring={"taskId": "retiring"})
+
+
+async def test_two_that_may_be_it_leave_it_undecided(clock: Clock) -> None:
+    with pytest.raises(agora.Conflict, match="2 listed tasks of channel standup may be it"):
+        await look(clock, row("mine"), row("or-mine"))
+
+
+@pytest.mark.parametrize(
+    ("others", "adopted"),
+    [
+        (other(instanceId="tt-another-0"), False),
+        (body_of(uid="another", name="another"), False),
+        (other(instanceId="tt-another-0", taskId="theirs"), True),
+        (other("lecture", instanceId="tt-another-0"), True),
+        (other(phase="Suspended"), True),
+        (body_of(uid="another", name="another", guarded=False), True),
+    ],
+    ids=["announced", "never written", "named", "of another channel", "at rest", "without finalizer"],
+)
+async def test_another_object_of_the_channel_whose_task_is_not_named_leaves_it_undecided(
+    clock: Clock, others: dict[str, Any], *, adopted: bool
+) -> None:
+    if adopted:
+        status = await look(clock, row("mine"), others=(others,))
+        assert status is not None
+        assert status.task_id == "mine"
+        return
+    with pytest.raises(agora.Conflict, match="1 listed tasks"):
+        await look(clock, row("mine"), others=(others,))
+
+
+async def test_a_rollover_whose_answer_is_lost_adopts_the_new_task_and_stops_the_old(scene: Scene) -> None:
+    scene.agora.character.conflict_names_task = False
+    await scene.running(rollover="Overlap")
+    await scene.pass_time(DAY - 700)
+    scene.agora.spared, scene.agora.fault = {"query"}, fault(agora.Ambiguous, effect=True)
+    await scene.pass_time(300)
+    assert "list" in scene.agora.calls
+    assert [task.id for task in scene.agora.running()] == ["agora-2"]
+    assert scene.status.task_id == "agora-2"
+    assert scene.status.retiring is None
