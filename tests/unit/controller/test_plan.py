@@ -168,6 +168,24 @@ UPDATES = [
         at=5,
     ),
     Case(
+        "an update that is due goes before a look that is due: the user waits for it",
+        running(changes=GERMAN),
+        Wrote(Reason.UPDATING, {"sequence_id": 1}),
+        known={"poll_at": after(10), "observation": seen(State.ACTIVE)},
+    ),
+    Case(
+        "also once its sequenceId is taken",
+        running(changes=GERMAN, sequenceId=8),
+        UpdateTask(Dialect.V7, HANDLE, Update(8, frozenset({Field.LANGUAGES}), LiveSettings(("de-DE",)))),
+        known={"reserved": 8, "poll_at": after(0)},
+    ),
+    Case(
+        "a look that is due goes before one that is not",
+        running(changes=GERMAN, sequenceId=8),
+        Query(Dialect.V7, HANDLE),
+        known={"reserved": 8, "last_sent": after(7), "poll_at": after(10)},
+    ),
+    Case(
         "one that another process has taken may have been sent: it takes the next",
         running(changes=GERMAN, sequenceId=7),
         Wrote(Reason.UPDATING, {"sequence_id": 8}),

@@ -220,6 +220,17 @@ def test_a_suspended_object_rests_until_it_changes() -> None:
     assert decide(task, known_of(unsent=True), Dialect.V7, after(DAY)) == Idle(None)
 
 
+def test_a_deletion_that_nobody_could_try_has_not_waited() -> None:
+    """The object was deleted at 100, and this process knows it since 5000."""
+    known = known_of(problem=SECRET_GONE, credentials=None, deleting_since=after(5000))
+    task = deleted(running())
+    step = decide(task, known, Dialect.V7, after(5001))
+    assert isinstance(step, Write)
+    task = task.model_copy(update={"status": step.status})
+    assert decide(task, known, Dialect.V7, after(5599)) == Idle(after(5600))
+    assert decide(task, known, Dialect.V7, after(5600)) == RemoveFinalizer(abandoned="agora-1")
+
+
 def test_a_withheld_deletion_is_decided_again_when_it_may_be_given_up() -> None:
     task = deleted(running())
     known = known_of(problem=SECRET_GONE, credentials=None)
