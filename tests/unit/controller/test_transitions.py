@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -47,6 +47,31 @@ def test_a_start_counts_from_when_agora_made_the_task_and_never_from_the_future(
     assert early.last_update_time == NOW
     late = transitions.started(task_of(), Dialect.V7, observation(created=after(500)), HOUR, NOW)
     assert late.start_time == NOW
+
+
+@pytest.mark.parametrize("attempted", [None, 90], ids=["first attempt", "later attempt"])
+@pytest.mark.parametrize(
+    "created",
+    [datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), after(-3600), datetime(2286, 1, 1, tzinfo=UTC)],
+    ids=["1970", "an hour before", "2286"],
+)
+def test_a_clock_that_is_far_off_does_not_make_a_task_expired_or_immortal(
+    created: datetime, attempted: float | None
+) -> None:
+    begun = {"observedGeneration": 1} | ({"attemptTime": rfc3339(after(attempted))} if attempted else {})
+    status = transitions.started(task_of(None, begun), Dialect.V7, observation(created=created), HOUR, NOW)
+    assert status.start_time is not None
+    assert after((attempted or 0) - 60) <= status.start_time <= NOW
+    assert status.expiry_time == status.start_time + HOUR
+
+
+def test_a_task_that_retires_keeps_the_project_that_it_is_reached_in() -> None:
+    task = running(None, {"observedGeneration": 1, "accountHash": "0123456789abcdef"})
+    status = transitions.overlapping(task, NOW)
+    assert status.retiring is not None
+    assert (status.retiring.task_id, status.retiring.account_hash) == ("agora-1", "0123456789abcdef")
+    assert status.account_hash is None
+    assert status.dump()["retiring"]["accountHash"] == "0123456789abcdef"
 
 
 def test_the_first_start_of_a_run_is_kept() -> None:
