@@ -117,6 +117,11 @@ V7: list[Row] = [
     ("start", 404, {"detail": "no such route"}, RequestRefused),
     ("list", 404, {"detail": "no such route"}, NotSupported),
     (OF_A_TASK, 404, HTML, Upstream),
+    (OF_A_TASK, 404, "404 page not found", Upstream),
+    (OF_A_TASK, 404, "default backend - 404", Upstream),
+    (OF_A_TASK, 410, "Gone", Upstream),
+    (OF_A_TASK, 404, {"message": "no Route matched with those values"}, Gone),
+    (OF_A_TASK, 404, {"detail": "Not Found"}, Gone),
     # 409
     ("start", 409, {"detail": "conflict", "reason": "TaskConflict"}, Conflict),
     (OF_A_TASK, 409, {"detail": "conflict", "reason": "TaskConflict"}, Busy),
@@ -244,6 +249,32 @@ async def test_v6_answers(
     with pytest.raises(AgoraError) as raised:
         await ask(v6, operation, account, fullest_request)
     assert (type(raised.value), raised.value.code, raised.value.operation) == (error, status, operation)
+
+
+@pytest.mark.parametrize("operation", OF_A_TASK)
+@pytest.mark.parametrize(
+    ("dialect", "body", "confirmed"),
+    [
+        (Dialect.V7, {"detail": "agent not found", "reason": "TaskNotFound"}, True),
+        (Dialect.V7, {"message": "The task is not found"}, True),
+        (Dialect.V6, {"message": "The task is not found"}, True),
+        (Dialect.V6, {"code": 404}, True),
+        (Dialect.V7, {"code": 404}, False),
+        (Dialect.V7, {"message": "no Route matched with those values"}, False),
+        (Dialect.V6, {"message": "no Route matched with those values"}, False),
+        (Dialect.V7, {"detail": "Not Found"}, False),
+        (Dialect.V6, {"detail": "Not Found"}, False),
+        (Dialect.V7, None, False),
+        (Dialect.V6, None, False),
+    ],
+)
+def test_only_agoras_own_words_confirm_that_a_task_is_gone(
+    account: Account, operation: Operation, dialect: Dialect, body: dict[str, Any] | None, *, confirmed: bool
+) -> None:
+    content = b"" if body is None else json.dumps(body).encode()
+    error = classify(Call(dialect, operation, account, "GET", "/"), 404, {}, content, now=datetime.now(UTC))
+    assert isinstance(error, Gone)
+    assert error.confirmed is confirmed
 
 
 CONFLICTS = [
