@@ -1,0 +1,88 @@
+"""Kubernetes events: posted behind the work's back, and never waited for longer than agreed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from agora_transcription.api import Reason
+from agora_transcription.controller.events import EventPoster
+from agora_transcription.controller.store import StoreError
+from unit.controller.builders import task_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agora_transcription.api import TranscriptionTask
+    from agora_transcription.controller.store import Store
+
+
+class Slow:
+    """A store that takes events while its gate is open."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.reasons: list[str] = []
+        self.fails = False
+
+    async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:  # noqa: ARG002 - the store's
+        await self.gate.wait()
+        if self.fails:
+            self.fails = False
+            raise StoreError("create event", 403, "the namespace is being terminated")
+        self.reasons.append(reason)
+
+
+@pytest.fixture
+def store() -> Slow:
+    return Slow()
+
+
+@asynccontextmanager
+async def posting(store: Slow) -> AsyncIterator[EventPoster]:
+    poster = EventPoster(cast("Store", store))
+    running = asyncio.create_task(poster.run())
+    try:
+        yield poster
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_the_last_events_are_waited_for(store: Slow) -> None:
+    async with posting(store) as poster:
+        poster.ended(task_of(), Reason.STOPPED, "")
+        poster.ended(task_of(), Reason.ABANDONED, "", warning=True)
+        draining = asyncio.create_task(poster.drain(60))
+        await asyncio.sleep(0)
+        assert not draining.done()
+        store.gate.set()
+        await asyncio.wait_for(draining, 5)
+        assert store.reasons == ["Stopped", "Abandoned"]
+
+
+async def test_an_api_server_that_does_not_answer_is_waited_for_only_so_long(store: Slow) -> None:
+    async with posting(store) as poster:
+        poster.ended(task_of(), Reason.STOPPED, "")
+        async with asyncio.timeout(5):
+            await poster.drain(0.01)
+    assert store.reasons == []
+
+
+async def test_without_events_there_is_nothing_to_wait_for(store: Slow) -> None:
+    async with posting(store) as poster, asyncio.timeout(5):
+        await poster.drain(60)
+
+
+async def test_an_event_that_is_refused_does_not_stop_the_next(store: Slow) -> None:
+    store.fails = True
+    store.gate.set()
+    async with posting(store) as poster:
+        poster.ended(task_of(), Reason.STOPPED, "")
+        poster.ended(task_of(), Reason.ORPHANED, "")
+        async with asyncio.timeout(5):
+            await poster.drain(60)
+    assert store.reasons == ["Orphaned"]
