@@ -70,6 +70,7 @@ def test_tasks_of_others_and_former_tasks_are_known() -> None:
     status = {"observedGeneration": 1, "taskId": "theirs", "retiring": {"taskId": "retiring"}, "history": theirs}
     cache.offer(body_of(status=status, uid="another"))
     assert cache.known_task_ids(but=UID) == {"mine-before", "theirs", "retiring", "theirs-before"}
+    assert cache.known_task_ids(but="another") == {"mine-before", "mine", "retiring", "theirs-before"}
 
 
 def test_objects_are_counted_by_phase() -> None:

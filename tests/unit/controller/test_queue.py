@@ -233,6 +233,59 @@ async def test_close_cancels_what_takes_too_long() -> None:
     assert queue.depth == 0
 
 
+async def test_close_does_not_wait_for_those_that_wait_for_their_turn() -> None:
+    never = asyncio.Event()
+    ended: list[str] = []
+
+    async def work(key: str) -> None:
+        try:
+            if key == "acts":
+                await gate.wait()
+            else:
+                with queue.parked(key):
+                    await never.wait()
+        finally:
+            ended.append(key)
+
+    gate = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue(work)
+    for key in ("waits", "acts", "waits too"):
+        queue.add(key)
+    await turns()
+    closing = asyncio.create_task(queue.close(grace=60))
+    await until(lambda: len(ended) == 2)
+    assert sorted(ended) == ["waits", "waits too"]
+    assert not closing.done(), "what acts has its grace"
+    gate.set()
+    await asyncio.wait_for(closing, 5)
+    assert queue.depth == 0
+
+
+async def test_close_begins_nothing_for_those_that_wait() -> None:
+    begun: list[str] = []
+    slot = asyncio.Semaphore(1)
+    gate = asyncio.Event()
+
+    async def work(key: str) -> None:
+        with queue.parked(key):
+            await slot.acquire()
+        begun.append(key)
+        try:
+            await gate.wait()
+        finally:
+            slot.release()
+
+    queue: WorkQueue[str] = WorkQueue(work)
+    queue.add("first")
+    queue.add("second")
+    await until(lambda: begun == ["first"])
+    closing = asyncio.create_task(queue.close(grace=60))
+    await turns()
+    gate.set()
+    await asyncio.wait_for(closing, 5)
+    assert begun == ["first"]
+
+
 async def test_an_idle_queue_closes_at_once() -> None:
     await asyncio.wait_for(WorkQueue(Worker()).close(60), 1)
 
