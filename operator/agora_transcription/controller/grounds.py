@@ -10,7 +10,7 @@ from agora_transcription.agora.models import Dialect, Handle, State
 from agora_transcription.api import TaskStatus, TranscriptionTask, stalled
 from agora_transcription.controller import policy, transitions
 from agora_transcription.controller.steps import Call, DeleteObject, Idle, Known, Query, RemoveFinalizer, Step, Write
-from agora_transcription.controller.translate import instance_name
+from agora_transcription.controller.translate import account_hash, instance_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -100,7 +100,8 @@ class Grounds:
             # The name stands there if a start may be out under it, and only then.
             attempt = transitions.attempt_of(status)
             name = instance_name(self.task.metadata.uid, attempt) if self.start_may_be_out() else None
-            status = status.model_copy(update={"instance_id": name} | ({} if name else {"account_hash": None}))
+            account = (status.account_hash or self._account_hash()) if name else None
+            status = status.model_copy(update={"instance_id": name, "account_hash": account})
         wanted = transitions.concluded(self.task, status, verdict, self.now)
         return Write(wanted) if wanted != self.status else self._rest(until)
 
@@ -111,6 +112,9 @@ class Grounds:
         if self.status.task_id:
             due += [self.known.poll_at, policy.rollover_due(self.status)]
         return Idle(min((moment for moment in due if moment is not None and moment > self.now), default=None))
+
+    def _account_hash(self) -> str | None:
+        return account_hash(self.known.credentials.account) if self.known.credentials else None
 
     def start_may_be_out(self) -> bool:
         """Whether Agora may run a task of the current attempt that the status does not name."""
