@@ -31,6 +31,7 @@ class Secrets:
 
     async def secret(self, namespace: str, name: str) -> Secret:
         self.reads += 1
+        await asyncio.sleep(0)
         if self.fails:
             raise StoreError("get secret", None, "no answer")
         if name not in self.there:
@@ -186,6 +187,68 @@ async def test_an_api_server_that_does_not_answer_is_no_missing_secret(scene: Sc
     secrets.fails = True
     with pytest.raises(StoreError):
         await scene.store.resolve(task_of(), started=True)
+
+
+async def resolve_many(scene: Scene, number: int = 50) -> list[Any]:
+    asked = (scene.store.resolve(task_of(uid=str(uid)), started=True) for uid in range(number))
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_a_secret_that_cannot_be_read_fails_for_all_who_ask_with_one_read(scene: Scene, secrets: Secrets) -> None:
+    """Each may take 15 s to fail: 50 in a row would hold the last one up for minutes."""
+    secrets.fails = True
+    assert {type(answer) for answer in await resolve_many(scene)} == {StoreError}
+    assert secrets.reads == 1
+    scene.clock.advance(credentials.RECHECK_SECONDS)
+    await resolve_many(scene)
+    assert secrets.reads == 1
+    scene.clock.advance(0.001)
+    await resolve_many(scene)
+    assert secrets.reads == 2
+    secrets.fails = False
+    scene.clock.advance(credentials.RECHECK_SECONDS + 0.001)
+    assert all(problem is None for _, problem in await resolve_many(scene))
+    assert secrets.reads == 3
+
+
+async def test_what_was_read_before_counts_while_a_secret_cannot_be_read(scene: Scene, secrets: Secrets) -> None:
+    good, _ = await scene.store.resolve(task_of(), started=True)
+    secrets.fails = True
+    for tries in range(1, 4):
+        scene.clock.advance(credentials.FRESH_SECONDS + 1)
+        assert await resolve_many(scene) == [(good, None)] * 50
+        assert secrets.reads == 1 + tries
+    secrets.fails = False
+    secrets.there["agora-credentials"]["customerSecret"] = "renewed"
+    scene.clock.advance(credentials.RECHECK_SECONDS + 0.001)
+    found, _ = await scene.store.resolve(task_of(), started=True)
+    assert found is not None
+    assert found.account.customer_secret.get_secret_value() == "renewed"
+
+
+async def test_that_a_secret_was_not_there_counts_too_while_it_cannot_be_read(scene: Scene, secrets: Secrets) -> None:
+    secrets.there.clear()
+    await scene.store.resolve(task_of(), started=True)
+    secrets.fails = True
+    scene.clock.advance(credentials.FRESH_SECONDS + 1)
+    found, problem = await scene.store.resolve(task_of(), started=True)
+    assert found is None
+    assert problem is not None
+    assert problem.reason is Reason.SECRET_NOT_FOUND
+
+
+@pytest.mark.parametrize("started", [False, True])
+async def test_only_what_was_started_is_bound_to_its_project(scene: Scene, *, started: bool) -> None:
+    status = {"observedGeneration": 1, "accountHash": "0123456789abcdef"}
+    _, problem = await scene.store.resolve(task_of(None, status), started=started)
+    assert (problem is not None) is started
+
+
+async def test_a_retiring_task_is_bound_to_its_project_too(scene: Scene) -> None:
+    retiring = {"taskId": "agora-1", "accountHash": "0123456789abcdef"}
+    _, problem = await scene.store.resolve(task_of(None, {"observedGeneration": 1, "retiring": retiring}), started=True)
+    assert problem is not None
+    assert problem.reason is Reason.SECRET_INVALID
 
 
 async def waiting(scene: Scene, task: TranscriptionTask) -> asyncio.Task[None]:

@@ -1,0 +1,158 @@
+"""A Secret that is put right helps at once, and one that is exchanged under a running task harms nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from agora_transcription import agora
+from agora_transcription.agora import Dialect
+from agora_transcription.controller import credentials
+from agora_transcription.controller.store import Secret
+from unit.controller.agora_model import fault
+from unit.controller.builders import SECRET, UID, api_of
+
+if TYPE_CHECKING:
+    from unit.controller.agora_model import AgoraTask
+    from unit.controller.scene import Scene
+
+DIALECTS = pytest.mark.parametrize("dialect", list(Dialect))
+OTHER_APP = {**SECRET, "appId": "f" * 32}
+
+STORAGE: dict[str, Any] = {
+    "captions": {
+        "storage": {"vendor": "AmazonS3", "region": 3, "bucket": "b", "credentialsSecretRef": {"name": "special"}}
+    }
+}
+ENCRYPTION: dict[str, Any] = {"encryption": {"mode": "AES_256_GCM2", "secretRef": {"name": "special"}}}
+SALT = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+WRONG = "the-wrong-one"
+
+
+def replace_secret(scene: Scene, data: dict[str, str]) -> None:
+    """Somebody replaces the account's Secret, and it is read again."""
+    scene.server.set_secret(data)
+    scene.clock.advance(credentials.FRESH_SECONDS + 1)
+    scene.process.queue.add(UID)
+
+
+@DIALECTS
+@pytest.mark.parametrize("restarted", [False, True], ids=["same process", "next process"])
+async def test_an_app_id_whose_start_was_refused_can_be_corrected(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, dialect: Dialect, *, restarted: bool
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise agora.ServiceNotEnabled("start", code=400, reason="invalid_appid")
+
+    scene.server.set_secret(OTHER_APP)
+    with monkeypatch.context() as disabled:
+        disabled.setattr(scene.agora, "join", refuse)
+        disabled.setattr(scene.agora, "start", refuse)
+        scene.server.create(api_of(dialect), guarded=True)
+        await scene.pass_time(10)
+        assert scene.reason == "ServiceNotEnabled"
+    if restarted and dialect is Dialect.V7:
+        scene.restart()
+    replace_secret(scene, SECRET)
+    await scene.pass_time(10)
+    assert scene.reason == "Running"
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+
+
+async def test_a_builder_token_of_the_wrong_project_is_not_used(scene: Scene) -> None:
+    """V6: it was acquired, and its start has never reached Agora."""
+    scene.server.set_secret(OTHER_APP)
+    scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.NotSent)
+    scene.server.create(api_of(Dialect.V6), guarded=True)
+    await scene.process.work()
+    assert scene.status.builder_token == "builder-token-1"
+    replace_secret(scene, SECRET)
+    await scene.pass_time(10)
+    assert scene.agora.calls == ["acquire", "start", "acquire", "start"]
+    assert scene.status.builder_token == "builder-token-2"
+    assert scene.reason == "Running"
+
+
+@DIALECTS
+async def test_another_app_id_under_a_running_task_calls_nothing(scene: Scene, dialect: Dialect) -> None:
+    await scene.running(**api_of(dialect))
+    await scene.pass_time(10)
+    before = list(scene.agora.calls)
+    replace_secret(scene, OTHER_APP)
+    scene.server.edit(languages=["de-DE"])
+    await scene.pass_time(600)
+    assert scene.reason == "SecretInvalid"
+    assert scene.agora.calls == before
+    assert scene.status.task_id == "agora-1"
+    replace_secret(scene, SECRET)
+    await scene.pass_time(10)
+    assert scene.reason == "Running"
+    assert scene.agora.tasks["agora-1"].settings.languages == ("de-DE",)
+    assert list(scene.agora.tasks) == ["agora-1"]
+
+
+async def test_another_app_id_after_a_start_that_may_be_out_calls_nothing(scene: Scene) -> None:
+    scene.agora.fault = fault(agora.Ambiguous, effect=True)
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    assert scene.status.instance_id is not None
+    replace_secret(scene, OTHER_APP)
+    await scene.pass_time(60)
+    assert scene.reason == "SecretInvalid"
+    assert scene.agora.calls == ["start"]
+    replace_secret(scene, SECRET)
+    await scene.pass_time(10)
+    assert scene.status.task_id == "agora-1"
+
+
+def special_secret(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Add a second Secret, as wrong as can be; answers its content, which may be changed."""
+    content = dict.fromkeys(("accessKey", "secretKey", "secret"), WRONG) | {"salt": SALT}
+    read = scene.server.secret
+
+    async def secret(namespace: str, name: str) -> Secret:
+        if name != "special":
+            return await read(namespace, name)
+        return Secret("/".join(content.values()), dict(content))
+
+    monkeypatch.setattr(scene.server, "secret", secret)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [(STORAGE, "accessKey"), (STORAGE, "secretKey"), (ENCRYPTION, "secret"), (ENCRYPTION, "salt")],
+    ids=["access key", "secret key", "channel secret", "salt"],
+)
+async def test_a_mended_storage_or_encryption_secret_is_tried_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any], key: str
+) -> None:
+    """Not a second passes on the operator's clock: only the Secrets are looked at again."""
+    content = special_secret(scene, monkeypatch)
+    wrong = dict(content)
+    join = scene.agora.join
+
+    def join_or_refuse(request: agora.StartRequest) -> AgoraTask:
+        if content == wrong:
+            raise agora.RequestRefused("start", code=400, text="this does not work")
+        return join(request)
+
+    monkeypatch.setattr(scene.agora, "join", join_or_refuse)
+    monkeypatch.setattr(credentials, "RECHECK_SECONDS", 0.001)
+    scene.server.create(spec, guarded=True)
+    await scene.process.work()
+    assert scene.reason == "RequestRefused"
+    assert scene.agora.calls == ["start"]
+
+    content[key] = f"{SALT[:-4]}AAA=" if key == "salt" else "the-right-one"
+    looking = asyncio.create_task(scene.process.credentials.run())
+    async with asyncio.timeout(5):
+        while not scene.process.queue.is_dirty:
+            await asyncio.sleep(0.001)
+    looking.cancel()
+    await asyncio.wait([looking])
+    await scene.process.work()
+    assert scene.status.task_id == "agora-1"
+    assert scene.reason == "Running"
