@@ -77,6 +77,9 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     logs.configure(settings.log_format, settings.log_level)
     try:
         _run(controller.run(settings))
+    except controller.AddressError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
     except ConfigException as error:
         click.echo(f"No cluster: {error}. Give --kubeconfig FILE, or set KUBECONFIG.", err=True)
         sys.exit(1)

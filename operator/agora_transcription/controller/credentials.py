@@ -160,7 +160,9 @@ class CredentialStore:
         for name in secret_names(task.spec):
             data = (await self._entry((namespace, name))).data
             if data is None:
-                message = f"Secret {namespace}/{name} does not exist: create it, or change the spec to name another"
+                message = f"Secret {namespace}/{name} does not exist: create it"
+                if name == task.spec.credentials_secret_ref.name:
+                    message += " with the keys appId, customerId, customerSecret and, if enabled, appCertificate"
                 return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_NOT_FOUND, message)
             contents[name] = data
         try:

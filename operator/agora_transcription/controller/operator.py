@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import kopf
@@ -25,11 +25,13 @@ from agora_transcription.telemetry.health import HealthServer
 from agora_transcription.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kubernetes.aio import client
 
     from agora_transcription.settings import OperatorSettings
 
-__all__ = ["run"]
+__all__ = ["AddressError", "run"]
 
 STUCK_AFTER: Final = 180.0
 """Seconds after which a key that is worked on, and does not wait for Agora's budget, means that the queue is stuck."""
@@ -43,10 +45,15 @@ EVENTS_GRACE: Final = 3.0
 logger = logging.getLogger(__name__)
 
 
+class AddressError(Exception):
+    """An address of the settings cannot be listened on; the message names the flag."""
+
+
 async def run(settings: OperatorSettings) -> None:
     """Run the operator until it is told to stop.
 
     Raises:
+        AddressError: When /metrics or /healthz cannot be served where the settings say.
         kubernetes.config.ConfigException: When there is no cluster to be found.
     """
     async with AsyncExitStack() as stack:
@@ -132,18 +139,29 @@ class _Operator:
 
     async def _serve(self, stack: AsyncExitStack) -> None:
         if self.settings.metrics_address:
-            stack.callback(self.metrics.serve(*_host_and_port(self.settings.metrics_address)))
+            with _named("--metrics-address", self.settings.metrics_address):
+                stack.callback(self.metrics.serve(*_host_and_port(self.settings.metrics_address)))
         if self.settings.health_address:
             server = HealthServer(
                 healthz={"queue": self._check_queue, "watch": self.resync.check},
                 readyz={"watching": lambda: None if self.ready.is_set() else "the watch has not begun"},
             )
-            await server.start(*_host_and_port(self.settings.health_address))
+            with _named("--health-address", self.settings.health_address):
+                await server.start(*_host_and_port(self.settings.health_address))
             stack.push_async_callback(server.stop)
 
     def _check_queue(self) -> str | None:
         stuck = self.queue.stuck()
         return None if stuck < STUCK_AFTER else f"a key is being worked on for {stuck:.0f} s"
+
+
+@contextmanager
+def _named(flag: str, address: str) -> Iterator[None]:
+    """Say which address cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        raise AddressError(f"{flag}: cannot listen on {address}: {error.strerror or error}") from error
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

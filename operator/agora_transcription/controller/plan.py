@@ -106,7 +106,10 @@ class _Decision(Grounds):
         if self.task.deleting or self.spec.suspend:
             return EndReason.SUSPENDED, ready(Reason.SUSPENDED, "No Agora task runs: spec.suspend is true")
         if self.is_past(policy.deadline(self.task)):
-            message = f"The task was active for activeDeadlineSeconds ({self.spec.active_deadline_seconds} s)"
+            message = (
+                f"The task was active for activeDeadlineSeconds ({self.spec.active_deadline_seconds} s): "
+                "raise it, or set spec.suspend to true and back"
+            )
             return EndReason.DEADLINE_EXCEEDED, failed(Reason.DEADLINE_EXCEEDED, message)
         if self.status.completion_time is not None and not self.status.task_id and self.status.history:
             last = self.status.history[-1].reason

@@ -8,7 +8,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
 from agora_transcription.controller.calls import Caller, priority_of
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from agora_transcription.controller.translate import Credentials
 
 __all__ = ["Reconciler", "Services"]
+
+LOGGED: Final = {"start", "update", "stop"}
+"""What changes something at Agora has a line in the log; looks have none."""
 
 logger = logging.getLogger(__name__)
 
@@ -235,6 +238,8 @@ class Reconciler:
             log.warning("%s", error)
             return "error"
         memory.succeeded(step.operation)
+        if step.operation in LOGGED:
+            log.info("%s: done, Agora task %s", step.operation, (status or task.status).task_id or "not named yet")
         if status is not None:
             await self._writer.outcome(task, status, memory)
         return "requeue"

@@ -93,7 +93,11 @@ def _judge(
     match error:
         case agora.Throttled():
             again = max(error.retry_after or pause, 1.0)
-            return again * spread, retrying(Reason.THROTTLED, f"Agora asks for fewer requests ({error})"), False
+            return (
+                again * spread,
+                retrying(Reason.THROTTLED, f"Agora asks for fewer requests; tried again by itself ({error})"),
+                False,
+            )
         case agora.Conflict():
             message = f"An Agora task of this object runs already, and Agora does not say which one ({error})"
             again = min(UNDECIDED_LONGEST_RETRY, BUSY_RETRY * 2 ** min(failures - 1, 10))
@@ -104,7 +108,13 @@ def _judge(
         case agora.Gone():
             return pause, retrying(Reason.AGORA_UNAVAILABLE, f"Agora does not know the task ({error})"), False
         case _:
-            return pause, retrying(Reason.AGORA_UNAVAILABLE, f"Agora cannot be reached or fails ({error})"), False
+            return (
+                pause,
+                retrying(
+                    Reason.AGORA_UNAVAILABLE, f"Agora cannot be reached or fails; tried again by itself ({error})"
+                ),
+                False,
+            )
 
 
 def _lasting(secret: str, error: agora.AgoraError | agora.CircuitOpen) -> tuple[float, Verdict]:
@@ -129,4 +139,6 @@ def _lasting(secret: str, error: agora.AgoraError | agora.CircuitOpen) -> tuple[
             return REFUSED_RETRY, stalled(Reason.REQUEST_REFUSED, message)
         case _:
             message = f"Agora refuses the request: change the spec as it says ({error})"
+            if "token" in error.text.lower():
+                message += f"; if the project has an app certificate, add it to {secret} as appCertificate"
             return WRONG_RETRY, stalled(Reason.REQUEST_REFUSED, message)

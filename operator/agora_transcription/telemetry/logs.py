@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectLogger", "configure"]
 
-QUIET: Final = ("httpx", "httpcore", "aiohttp", "urllib3", "kubernetes", "asyncio", "kopf.objects")
+QUIET: Final = ("httpx", "httpcore", "aiohttp", "urllib3", "kubernetes", "asyncio", "kopf.objects", "kopf.activities")
 """Their INFO lines say nothing that ours do not, or say it with a URL."""
 
 
