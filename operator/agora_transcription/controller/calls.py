@@ -145,7 +145,10 @@ class Caller:
 
         Rows of Agora's list carry no name: the task is known only if exactly one of its channel is nobody else's.
         """
-        begun = task.status.attempt_time or task.metadata.creation_timestamp
+        begun = task.metadata.creation_timestamp
+        if transitions.attempt_of(task.status) and task.status.attempt_time:
+            # Only the first attempt can have been sent before the status announced it.
+            begun = task.status.attempt_time
         rows = await api.list_live(account, task.spec.channel, begun - LOOK_BACK)
         others = self._cache.known_task_ids(but=task.metadata.uid)
         recent = {row.task_id for row in rows if row.started is None or row.started >= begun - LOOK_BACK}
