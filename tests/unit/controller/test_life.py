@@ -7,7 +7,6 @@ models with a clock that only moves when it is told to; the operator's process d
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,110 +15,19 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from agora_transcription import agora
 from agora_transcription.agora import Dialect, State
 from agora_transcription.api import FINALIZER, Phase, RestartPolicy, TranscriptionTask
 from agora_transcription.controller.grounds import ABANDON_AFTER
 from agora_transcription.controller.translate import live_settings, settings_of
-from unit.controller.agora_model import TOKEN_LIFETIME, AgoraModel, AgoraTask, Character, Crash, Fault, fault
+from unit.controller.agora_model import TOKEN_LIFETIME, AgoraModel, AgoraTask, Character, Crash
 from unit.controller.builders import SECRET, UID, Clock, api_of
-from unit.controller.kubernetes_model import ApiServer, Body, Process, unanswered
+from unit.controller.kubernetes_model import ApiServer, Body, Process
+from unit.controller.life_events import BOUTS, CHARACTERS, DELETION, EDITS, LASTING, PAUSES, POLICY_EDITS, Bout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-REFUSALS = (agora.CredentialsRefused, agora.ServiceNotEnabled, agora.QuotaExceeded, agora.RequestRefused)
-LASTING = {error.__name__ for error in REFUSALS}
-
-UNCLEAR = tuple(fault(error, effect=True) for error in (Crash, agora.Ambiguous, agora.Upstream))
-CALL_FAULTS = (
-    *UNCLEAR,
-    *(fault(error) for error in (Crash, agora.Ambiguous, agora.Upstream)),
-    *(fault(error) for error in (agora.NotSent, agora.Throttled, agora.Busy)),
-    *(fault(error) for error in REFUSALS),
-)
-WRITE_FAULTS = (
-    *(fault(Crash, effect=effect) for effect in (False, True)),
-    *(Fault(unanswered, effect, "no answer") for effect in (False, True)),
-)
-
-LIVE_EDITS: tuple[Body, ...] = (
-    {"languages": ["en-US"]},
-    {"languages": ["de-DE"]},
-    {"languages": ["de-DE", "en-US"]},
-    {"subscribeAudioUids": ["17"]},
-    {"subscribeAudioUids": ["all"]},
-    {"subscribeAudioUids": None},
-    {"uidLanguages": [{"uid": "17", "languages": ["fr-FR"]}]},
-    {"uidLanguages": None},
-    {"translation": {"enabled": True, "languages": [{"source": "en-US", "targets": ["de-DE", "fr-FR"]}]}},
-    {"translation": {"enabled": False}},
-    {"translation": None},
-)
-RESTART_EDITS: tuple[Body, ...] = (
-    {"idleTimeoutSeconds": 60},
-    {"idleTimeoutSeconds": 600},
-    {"captions": {"format": "Json"}},
-    {"captions": None},
-    {"bot": {"uid": "1001"}},
-    {"bot": None},
-)
-POLICY_EDITS: tuple[Body, ...] = (
-    *({"restartPolicy": policy} for policy in ("Always", "OnFailure", "Never")),
-    *({"rollover": policy} for policy in ("Replace", "Overlap")),
-    *({"activeDeadlineSeconds": seconds} for seconds in (None, 20, 1200)),
-    *({"ttlSecondsAfterFinished": seconds} for seconds in (None, 0, 300)),
-    *({"deletionPolicy": policy} for policy in ("Delete", "Orphan")),
-)
-SUSPENSION: Body = {"suspend": True}
-
-EDITS = (*LIVE_EDITS, *RESTART_EDITS, *POLICY_EDITS, *3 * (SUSPENSION, {"suspend": False}))
-
-
-@dataclass
-class Bout:
-    """Some reconciliations, in which one call and one write may fail, and something may happen during a call.
-
-    Attributes:
-        steps: How many, each when it is due or 10 s after the last.
-        call: How the next call fails; stays until there is one.
-        write: How the next write fails.
-        meanwhile: A change of the spec, or the object's deletion, between the next call's effect and its answer.
-        spares_queries: Neither is for a query.
-        heard: The watch tells of it at once.
-    """
-
-    steps: int
-    call: Fault | None
-    write: Fault | None
-    meanwhile: Body | str | None
-    spares_queries: bool
-    heard: bool
-
-
-DELETION = "deletion"
-
-BOUTS = st.builds(
-    Bout,
-    steps=st.sampled_from([0, 1, 1, 1, 2, 2, 3, 4, 6, 10]),
-    call=st.sampled_from([*CALL_FAULTS, *3 * UNCLEAR, *[None] * 12]),
-    write=st.sampled_from([*WRITE_FAULTS, *[None] * 8]),
-    meanwhile=st.sampled_from([*4 * (DELETION, SUSPENSION), *EDITS, *[None] * 30]),
-    spares_queries=st.sampled_from([True, True, False]),
-    heard=st.booleans(),
-)
-"""What can double or lose a task comes more often than its share."""
-
-CHARACTERS = st.builds(
-    Character,
-    start_seconds=st.sampled_from([0.0, 2.0]),
-    stop_seconds=st.sampled_from([0.0, 3.0]),
-    conflict_names_task=st.booleans(),
-    forgets_ended=st.booleans(),
-    list_lag=st.sampled_from([0.0, 10.0]),
-)
-
-PAUSES = st.sampled_from([0.2, 1.0, 5.0, 12.0, 65.0, 400.0, 3600.0, 23.9 * 3600, 25 * 3600.0])
+    from agora_transcription import agora
 
 SETTLING_SECONDS = 1500.0
 """Longer than any pause after a failure."""
@@ -165,12 +73,14 @@ class Life(RuleBasedStateMachine):
         operator_first=st.booleans(),
         suspend=st.booleans(),
         policies=st.sampled_from(POLICY_EDITS),
+        rollover=st.sampled_from(["Replace", "Overlap"]),
         head_start=st.booleans(),
     )
     def begin(
         self,
         character: Character,
         policies: Body,
+        rollover: str,
         *,
         guarded: bool,
         operator_first: bool,
@@ -182,7 +92,8 @@ class Life(RuleBasedStateMachine):
         if operator_first:
             self.process = self._new_process()
         # An admission policy may have added the finalizer at creation.
-        self.server.create({**api_of(self.dialect), "suspend": suspend, **policies}, guarded=guarded)
+        spec = {**api_of(self.dialect), "suspend": suspend, "rollover": rollover, **policies}
+        self.server.create(spec, guarded=guarded)
         if operator_first:
             self._hear_all()
         else:
@@ -204,9 +115,10 @@ class Life(RuleBasedStateMachine):
         self.server.request_deletion()
         self._work_on(bout, heard=heard)
 
-    @precondition(lambda self: self.exists and not self.stripped)
+    @precondition(lambda self: self.exists and not self.stripped and self.is_written)
     @rule(bout=BOUTS)
     def replace_without_finalizers(self, bout: Bout) -> None:
+        """Not before the first status write: until then the finalizer is all that tells of a start that may be out."""
         if self.server.strip_finalizers():
             self.stripped = True
         self._work_on(bout)
@@ -297,6 +209,10 @@ class Life(RuleBasedStateMachine):
     @property
     def exists(self) -> bool:
         return self.server.object is not None
+
+    @property
+    def is_written(self) -> bool:
+        return self.server.object is not None and self.server.object["status"]["observedGeneration"] >= 0
 
     def _new_process(self) -> Process:
         process = Process(self.server, self.agora, default=self.dialect, poll_interval=POLL_INTERVAL)

@@ -10,7 +10,7 @@ import pytest
 from agora_transcription import agora
 from agora_transcription.agora import Dialect, State
 from agora_transcription.api import FINALIZER, TranscriptionTask
-from unit.controller.agora_model import Fault, fault
+from unit.controller.agora_model import Crash, Fault, fault
 from unit.controller.builders import SECRET, UID
 from unit.controller.kubernetes_model import Process, unanswered
 from unit.controller.scene import Scene
@@ -306,6 +306,24 @@ async def test_a_task_of_a_dead_process_is_adopted(scene: Scene, *, conflict_nam
     assert scene.status.task_id == "agora-1"
     assert [task.id for task in scene.agora.live()] == ["agora-1"]
     assert ("list" in scene.agora.calls) is not conflict_names_task
+
+
+async def test_a_first_start_is_found_however_late_its_attempt_was_announced(scene: Scene) -> None:
+    """Its process died, and with the finalizer went the only trace of it."""
+    scene.agora.character.conflict_names_task = False
+    scene.agora.fault = fault(Crash, effect=True)
+    scene.server.create({}, guarded=True)
+    with pytest.raises(Crash):
+        await scene.process.work()
+    scene.server.strip_finalizers()
+    scene.server.set_secret(None)
+    scene.restart()
+    await scene.pass_time(120)
+    scene.server.set_secret(dict(SECRET))
+    scene.process.queue.add(UID)
+    await scene.pass_time(300)
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+    assert scene.status.task_id == "agora-1"
 
 
 async def test_a_name_that_is_used_up_is_left_after_two_minutes(scene: Scene) -> None:
