@@ -44,7 +44,11 @@ async def world(shared: World) -> AsyncIterator[World]:
     yield shared
     await shared.agora.delete("/simulator/faults")
     await shared.options(startDelay=0, stopDelay=0, forgetEnded=False, conflictCarriesId=False)
-    for body in await shared.kube.all():
+    bodies = await shared.kube.all()
+    tokens = {body.get("status", {}).get("builderToken") for body in bodies} - {None}
+    log = shared.operator.log.read_text()
+    assert [token for token in tokens if token in log] == [], "a builderToken stands in the operator's log"
+    for body in bodies:
         await shared.kube.delete(body["metadata"]["name"])
     for body in await shared.kube.all():
         await shared.kube.wait_gone(body["metadata"]["name"])
