@@ -10,7 +10,7 @@ import pytest
 from agora_transcription import agora
 from agora_transcription.agora import Dialect, State
 from agora_transcription.api import FINALIZER, TranscriptionTask
-from unit.controller.agora_model import Crash, Fault, fault
+from unit.controller.agora_model import Fault, fault
 from unit.controller.builders import SECRET, UID
 from unit.controller.kubernetes_model import Process, unanswered
 from unit.controller.scene import Scene
@@ -216,6 +216,18 @@ async def test_a_lost_update_is_sent_again_under_a_higher_sequence_id(scene: Sce
     assert scene.reason == "Running"
 
 
+async def test_a_change_right_after_a_lost_update_keeps_the_five_seconds(scene: Scene) -> None:
+    """The model refuses to go on with updates that come too soon."""
+    await scene.running()
+    scene.server.edit(languages=["de-DE"])
+    scene.agora.spared, scene.agora.fault = {"query"}, fault(agora.Ambiguous, effect=True)
+    await scene.pass_time(5.5)
+    assert len(scene.agora.tasks["agora-1"].updates) == 1
+    scene.server.edit(languages=["fr-FR"])
+    await scene.pass_time(10)
+    assert [update.settings.languages for update in scene.agora.tasks["agora-1"].updates] == [("de-DE",), ("fr-FR",)]
+
+
 async def test_a_refused_credential_is_tried_again_when_the_secret_changes(scene: Scene) -> None:
     scene.agora.fault = fault(agora.CredentialsRefused)
     scene.server.create({}, guarded=True)
@@ -294,102 +306,6 @@ async def test_a_disappeared_object_is_forgotten(scene: Scene) -> None:
         await scene.process.reconcile()
     assert scene.process.cache.get(UID) is None
     assert scene.agora.calls.count("start") == 1
-
-
-@pytest.mark.parametrize("conflict_names_task", [True, False], ids=["named", "unnamed"])
-async def test_a_task_of_a_dead_process_is_adopted(scene: Scene, *, conflict_names_task: bool) -> None:
-    scene.agora.character.conflict_names_task = conflict_names_task
-    await scene.running()
-    scene.server.overwrite_status(taskId=None, startHash=None, applied=None, agoraStatus=None)
-    scene.restart()
-    await scene.pass_time(5)
-    assert scene.status.task_id == "agora-1"
-    assert [task.id for task in scene.agora.live()] == ["agora-1"]
-    assert ("list" in scene.agora.calls) is not conflict_names_task
-
-
-async def test_a_first_start_is_found_however_late_its_attempt_was_announced(scene: Scene) -> None:
-    """Its process died, and with the finalizer went the only trace of it."""
-    scene.agora.character.conflict_names_task = False
-    scene.agora.fault = fault(Crash, effect=True)
-    scene.server.create({}, guarded=True)
-    with pytest.raises(Crash):
-        await scene.process.work()
-    scene.server.strip_finalizers()
-    scene.server.set_secret(None)
-    scene.restart()
-    await scene.pass_time(120)
-    scene.server.set_secret(dict(SECRET))
-    scene.process.queue.add(UID)
-    await scene.pass_time(300)
-    assert [task.id for task in scene.agora.live()] == ["agora-1"]
-    assert scene.status.task_id == "agora-1"
-
-
-async def test_a_name_that_is_used_up_is_left_after_two_minutes(scene: Scene) -> None:
-    scene.agora.character.conflict_names_task = False
-    scene.agora.fault = fault(agora.Ambiguous, effect=True)
-    scene.server.create({}, guarded=True)
-    await scene.process.work()
-    scene.agora.end(scene.agora.tasks["agora-1"])
-    await scene.pass_time(100)
-    assert scene.reason == "AdoptionUndecided"
-    assert len(scene.agora.tasks) == 1
-    await scene.pass_time(120)
-    assert [task.id for task in scene.agora.live()] == ["agora-2"]
-    assert scene.status.attempt == 1
-
-
-async def test_v6_waits_for_the_lifetime_of_a_task_that_is_not_named(scene: Scene) -> None:
-    scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.Ambiguous, effect=True)
-    scene.server.create({"agoraApi": "V6"}, guarded=True)
-    await scene.process.work()
-    scene.agora.end(scene.agora.tasks["agora-1"])
-    await scene.pass_time(600)
-    assert scene.reason == "AdoptionUndecided"
-    assert len(scene.agora.tasks) == 1
-    scene.clock.advance(24 * 3600)
-    await scene.process.work()
-    assert scene.status.task_id == "agora-2"
-
-
-async def test_v6_waits_no_longer_for_a_token_that_expired_while_a_start_may_have_been_out(scene: Scene) -> None:
-    scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.NotSent)
-    scene.server.create({"agoraApi": "V6"}, guarded=True)
-    await scene.process.reconcile()
-    scene.restart()
-    scene.clock.advance(301)
-    await scene.pass_time(600)
-    assert scene.reason == "AdoptionUndecided"
-    assert scene.agora.tasks == {}
-    scene.clock.advance(24 * 3600)
-    await scene.pass_time(60)
-    assert scene.status.task_id == "agora-1"
-
-
-async def test_a_change_right_after_a_lost_update_keeps_the_five_seconds(scene: Scene) -> None:
-    """The model refuses to go on with updates that come too soon."""
-    await scene.running()
-    scene.server.edit(languages=["de-DE"])
-    scene.agora.spared, scene.agora.fault = {"query"}, fault(agora.Ambiguous, effect=True)
-    await scene.pass_time(5.5)
-    assert len(scene.agora.tasks["agora-1"].updates) == 1
-    scene.server.edit(languages=["fr-FR"])
-    await scene.pass_time(10)
-    assert [update.settings.languages for update in scene.agora.tasks["agora-1"].updates] == [("de-DE",), ("fr-FR",)]
-
-
-async def test_a_deleted_object_gives_up_on_a_task_that_is_not_named(scene: Scene) -> None:
-    scene.agora.spared, scene.agora.fault = {"acquire"}, fault(agora.Ambiguous, effect=True)
-    scene.server.create({"agoraApi": "V6"}, guarded=True)
-    await scene.process.work()
-    scene.agora.end(scene.agora.tasks["agora-1"])
-    scene.server.request_deletion()
-    await scene.pass_time(550)
-    assert scene.exists()
-    await scene.pass_time(100)
-    assert not scene.exists()
-    assert scene.process.events.reasons[-1] == "Abandoned"
 
 
 def test_default_dialect_is_used(clock: Clock) -> None:
