@@ -66,7 +66,8 @@ class Grounds:
             verdict = self.running_verdict() if self.status.task_id else stalled(problem.reason, problem.message)
             return self._hold(verdict, None, lasting=True)
         trouble = self.known.trouble.get(step.operation)
-        if trouble is None or (trouble.until <= self.now and not self._given_up(lasting=trouble.lasting)):
+        if trouble is None or trouble.until <= self.now:
+            # A deletion is given up only after a try that failed, however late it comes.
             return step
         if trouble.verdict is None:
             return Idle(trouble.until)
