@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agora_transcription.agora import Dialect, State
-from agora_transcription.api import FINALIZER, Phase, RestartPolicy, TranscriptionTask
+from agora_transcription.api import FINALIZER, Phase, Reason, RestartPolicy, TranscriptionTask
 from agora_transcription.controller.grounds import ABANDON_AFTER
 from agora_transcription.controller.translate import live_settings, settings_of
 from unit.controller.agora_model import TOKEN_LIFETIME, AgoraModel, AgoraTask, Character, Crash
@@ -232,9 +232,10 @@ class Life(RuleBasedStateMachine):
         self.watched.append((kind, body))
 
     def _may_be_abandoned(self, task: TranscriptionTask) -> bool:
-        """Only a refusal or a missing Secret excuses it, and only after a while."""
-        deleted = task.metadata.deletion_timestamp
-        return self.disturbed and deleted is not None and self.clock.now() >= deleted + ABANDON_AFTER
+        """Only a refusal, a missing Secret or a task that Agora does not name excuses it, and only after a while."""
+        deleted, ready = task.metadata.deletion_timestamp, task.status.ready
+        excused = self.disturbed or (ready is not None and ready.reason == Reason.ADOPTION_UNDECIDED)
+        return excused and deleted is not None and self.clock.now() >= deleted + ABANDON_AFTER
 
     def _hear_all(self) -> None:
         told, self.watched = self.watched, []
@@ -302,7 +303,7 @@ class Life(RuleBasedStateMachine):
         self.clock.advance(SECRET_KEPT_SECONDS)
         self.process.queue.add(UID)
         self._rest_for(SETTLING_SECONDS)
-        if self._ready_reason() == "AdoptionUndecided":
+        if self._ready_reason() == Reason.ADOPTION_UNDECIDED:
             # V6 cannot be asked which task it is that stands in the way: its lifetime is waited for.
             self.clock.advance(TOKEN_LIFETIME)
             self._rest_for(SETTLING_SECONDS)

@@ -167,6 +167,13 @@ DELETION = [
         deleted(running()),
         RemoveFinalizer(abandoned="agora-1"),
         at=700,
+        known={"trouble": trouble("stop", 720, lasting=True)},
+    ),
+    Case(
+        "but not while another try is due",
+        deleted(running()),
+        Stop(Dialect.V7, HANDLE, EndReason.SUSPENDED),
+        at=700,
         known={"trouble": trouble("stop", 650, lasting=True)},
     ),
     Case(
@@ -174,7 +181,7 @@ DELETION = [
         deleted(task_of(None, written(instanceId=f"{NAME}-0"))),
         RemoveFinalizer(abandoned=f"{NAME}-0"),
         at=700,
-        known={"trouble": trouble("start", 650, lasting=True)},
+        known={"trouble": trouble("start", 720, lasting=True)},
     ),
     Case(
         "an Agora that cannot be reached is waited for as long as it takes",
