@@ -116,7 +116,7 @@ class Caller:
             task.spec, credentials, uid=task.metadata.uid, attempt=step.attempt, dialect=step.dialect, mint=mint
         )
         was_unsent, memory.unsent = memory.unsent, False
-        lasts = transitions.lifetime(step.dialect, certified=credentials.account.app_certificate is not None)
+        lasts = _lifetime(step.dialect, credentials.account)
         try:
             observation = await api.start(credentials.account, request, transitions.builder_token_of(task.status))
         except agora.Conflict as conflict:
@@ -156,8 +156,7 @@ class Caller:
         if len(found) == 1 and not self._cache.unclear_in_channel(task):
             memory.conflict_since = None
             memory.poll_at = now()
-            lasts = transitions.lifetime(api.dialect, certified=account.app_certificate is not None)
-            return transitions.adopted(task, api.dialect, found[0], lasts, now())
+            return transitions.adopted(task, api.dialect, found[0], _lifetime(api.dialect, account), now())
         since = memory.conflict_since or now()
         if not found and now() - since > SETTLE_TIME:
             # The name is taken and nothing runs under it: the attempt has been and gone.
@@ -238,6 +237,10 @@ class Caller:
         memory.looks = 0
         memory.look_soon(self._interval)
         return transitions.stop_accepted(task, step.reason, now())
+
+
+def _lifetime(dialect: agora.Dialect, account: agora.Account) -> timedelta:
+    return transitions.lifetime(dialect, certified=account.app_certificate is not None)
 
 
 def _unnamed(task: TranscriptionTask, memory: Memory, step: Start, conflict: agora.Conflict) -> TaskStatus | None:

@@ -101,7 +101,7 @@ class Grounds:
             # The name stands there if a start may be out under it, and only then.
             attempt = transitions.attempt_of(status)
             name = instance_name(self.task.metadata.uid, attempt) if self.start_may_be_out() else None
-            account = (status.account_hash or self._account_hash()) if name else None
+            account = (status.account_hash or self.account_hash()) if name else None
             status = status.model_copy(update={"instance_id": name, "account_hash": account})
         wanted = transitions.concluded(self.task, status, verdict, self.now)
         return Write(wanted) if wanted != self.status else self._rest(until)
@@ -114,7 +114,8 @@ class Grounds:
             due += [self.known.poll_at, policy.rollover_due(self.status)]
         return Idle(min((moment for moment in due if moment is not None and moment > self.now), default=None))
 
-    def _account_hash(self) -> str | None:
+    def account_hash(self) -> str | None:
+        """The project that the Secret names now; None if it names none."""
         return account_hash(self.known.credentials.account) if self.known.credentials else None
 
     def start_may_be_out(self) -> bool:

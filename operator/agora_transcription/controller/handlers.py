@@ -6,7 +6,6 @@ object, and run at least once where this operator needs exactly once.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +70,6 @@ def make_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False  # events are posted through the store
     settings.peering.standalone = True
     settings.persistence.diffbase_storage = _NoDiffBase()  # it deep-copies every body for handlers that are not there
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # INFO has a line for every event
     return settings
 
 

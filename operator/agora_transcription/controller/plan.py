@@ -49,7 +49,6 @@ from agora_transcription.controller.steps import (
     Write,
 )
 from agora_transcription.controller.translate import (
-    account_hash,
     changed_fields,
     live_settings,
     settings_of,
@@ -171,8 +170,8 @@ class _Decision(Grounds):
         if self.ended():
             return self._ended_by_itself()
         if self.status.stop_reason is not None or self.status.start_hash != start_hash(self.spec):
-            starting = progressing(Reason.STARTING, "Starting the Agora task")
-            return self._stop(self.status.stop_reason or EndReason.SPEC_CHANGED, another=starting, over=starting)
+            reason = self.status.stop_reason or EndReason.SPEC_CHANGED
+            return self._stop(reason, another=transitions.STARTING, over=transitions.STARTING)
         if self.is_past(policy.rollover_due(self.status)) and not self.status.retiring:
             if self.spec.rollover is Rollover.OVERLAP:
                 return Write(transitions.overlapping(self.task, self.now))
@@ -186,7 +185,7 @@ class _Decision(Grounds):
         reason = policy.end_reason(self.task, None if self.known.gone else self.known.observation, self.now)
         another: Verdict | None = None
         if reason in policy.DELIBERATE:
-            another = progressing(Reason.STARTING, "Starting the Agora task")
+            another = transitions.STARTING
         elif policy.another_follows(self.spec, reason):
             another = retrying(Reason.TASK_ENDED, f"The Agora task ended ({reason}); starting another")
         over = policy.final_verdict(self.spec, reason, self._last_words())
@@ -237,20 +236,15 @@ class _Decision(Grounds):
                 return self.call(Acquire(self.dialect, attempt))
             return self.call(Start(self.dialect, attempt))
         if self.status.written and self.status.instance_id is None and not self.known.problem:
-            account = account_hash(self.known.credentials.account) if self.known.credentials else None
             trouble = self.known.trouble.get("start")
             if trouble is None or trouble.until <= self.now:
-                verdict = (trouble and trouble.verdict) or progressing(Reason.STARTING, "Starting the Agora task")
-                return Write(transitions.begun(self.task, self.dialect, account, verdict, self.now))
+                verdict = (trouble and trouble.verdict) or transitions.STARTING
+                return Write(transitions.begun(self.task, self.dialect, self.account_hash(), verdict, self.now))
         if self.known.conflict_since is not None:
             return self.call(Look(self.dialect))
         return self.call(Start(self.dialect, attempt))
 
     def _token_is_elsewhere(self) -> bool:
         """Whether an unused builderToken is of a project that the Secret does not name any more (V6)."""
-        credentials = self.known.credentials
-        return (
-            credentials is not None
-            and not self.start_may_be_out()
-            and self.status.account_hash not in {None, account_hash(credentials.account)}
-        )
+        account = self.account_hash()
+        return account is not None and not self.start_may_be_out() and self.status.account_hash not in {None, account}

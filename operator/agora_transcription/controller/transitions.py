@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agora_transcription.api.conditions import Verdict
 
 __all__ = [
+    "STARTING",
     "TASK_LIFETIME",
     "TOKEN_LIFETIME",
     "acquired",
@@ -60,6 +61,9 @@ TASK_LIFETIME: Final = timedelta(hours=72)
 
 TOKEN_LIFETIME: Final = timedelta(hours=24)
 """The longest that an RTC token can be made for, and the lifetime of a V6 builderToken and its task."""
+
+STARTING: Final = progressing(Reason.STARTING, "Starting the Agora task")
+"""How it reads that a task is about to be started."""
 
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """How far Agora's clock may be from the cluster's."""
@@ -140,8 +144,7 @@ def begun(
 
 def acquired(task: TranscriptionTask, builder_token: str, account: str, now: datetime) -> TaskStatus:
     """Keep the builderToken: the same start can be repeated with it, and with no other (V6)."""
-    starting = progressing(Reason.STARTING, "Starting the Agora task")
-    return begun(task, Dialect.V6, account, starting, now).model_copy(update={"builder_token": builder_token})
+    return begun(task, Dialect.V6, account, STARTING, now).model_copy(update={"builder_token": builder_token})
 
 
 def lifetime(dialect: Dialect, *, certified: bool) -> timedelta:
