@@ -15,7 +15,7 @@ from support.world import CREDENTIALS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 BASIC = base64.b64encode(f"{CREDENTIALS['customerId']}:{CREDENTIALS['customerSecret']}".encode()).decode()
 
