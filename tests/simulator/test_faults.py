@@ -114,6 +114,20 @@ async def test_answer_after_the_effect_or_instead_of_it(client: Client, *, effec
     assert len(await client.tasks()) == int(effect)
 
 
+async def test_answer_of_its_own_is_amended(client: Client) -> None:
+    await client.faults(
+        {"operation": "join", "amend": {"status": "PONDERING"}},
+        {"operation": "join", "status": 409, "amend": {"status": None, "reason": "TaskConflict"}},
+    )
+    answer = await client.join("tt-a-1")
+    [task] = await client.tasks()
+    assert (answer.status_code, answer.json()["status"]) == (200, "PONDERING")
+    assert answer.json()["agent_id"] == task["taskId"]
+    conflict = await client.join("tt-b-1", rtcConfig__pubBotUid="2")
+    assert (conflict.status_code, conflict.json()["reason"]) == (409, "TaskConflict")
+    assert conflict.json()["agent_id"] == (await client.tasks())[1]["taskId"]
+
+
 async def test_delayed_call_goes_its_usual_way(client: Client) -> None:
     await client.faults({"operation": "join", "delaySeconds": 0.05})
     begun = time.monotonic()
@@ -183,6 +197,8 @@ async def test_what_is_left_of_the_faults_can_be_seen(client: Client) -> None:
         {"operation": "join", "drop": "later"},
         {"operation": "join", "drop": "after", "effect": False},
         {"operation": "join", "hold": True, "body": "x"},
+        {"operation": "join", "hold": True, "amend": {}},
+        {"operation": "join", "status": 200, "amend": {}, "body": "x"},
         {"operation": "join", "status": 500, "times": -1},
         {"operation": "join", "status": 500, "match": {"uid": "1"}},
         {"operation": "join", "statusCode": 500},

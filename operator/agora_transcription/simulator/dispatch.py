@@ -76,6 +76,8 @@ async def _play(
         return None
     if fault.hold and not await _hold(world, request):
         return None
+    if answer and fault.amend is not None:
+        return Answer(fault.status or answer.status, {**(answer.body or {}), **fault.amend})
     if fault.status is not None:
         return Answer(fault.status, fault.body)
     return answer or _perform(operation, world, incoming, call)

@@ -1,9 +1,9 @@
 """Scripted faults: what goes wrong, at which calls, how often.
 
 A fault says which calls it meets (`operation`, `match`, after skipping `after` of them, `times` times) and does one
-thing to each: answers with `status`, `body` and `headers`; closes the connection (`drop`); keeps the request waiting
-(`hold`); or only delays it (`delaySeconds`, which goes with the others as well). `effect` says whether the call took
-place before that.
+thing to each: answers with `status`, `body` and `headers`; changes the call's own answer (`amend`); closes the
+connection (`drop`); keeps the request waiting (`hold`); or only delays it (`delaySeconds`, which goes with the others
+as well). `effect` says whether the call took place before that.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Fault(_Part):
         status: HTTP status to answer with.
         body: JSON, or text that is sent as it is.
         headers: To be sent along, as `Retry-After`.
+        amend: Let the call take effect, and replace these fields of its answer's JSON; `status`, if given, too.
         delay_seconds: How long to wait first.
         drop: Close the connection without an answer, before or after the call took effect.
         hold: Keep the request until it is released or the client goes away.
@@ -64,6 +65,7 @@ class Fault(_Part):
     status: Annotated[int, Field(ge=200, le=599)] | None = None
     body: Any = None
     headers: dict[str, str] = Field(default_factory=dict)
+    amend: dict[str, Any] | None = None
     delay_seconds: Annotated[float, Field(ge=0)] = 0
     drop: Literal["before", "after"] | None = None
     hold: bool = False
@@ -74,8 +76,10 @@ class Fault(_Part):
         actions = [self.status is not None, self.drop is not None, self.hold]
         if sum(actions) > 1:
             raise ValueError("give one of status, drop and hold")
-        if not any(actions) and not self.delay_seconds:
-            raise ValueError("give a status, drop, hold or delaySeconds")
+        if not any(actions) and not self.delay_seconds and self.amend is None:
+            raise ValueError("give a status, amend, drop, hold or delaySeconds")
+        if self.amend is not None and (self.drop or self.hold or self.body is not None):
+            raise ValueError("amend changes an answer, which drop and hold prevent and a body replaces")
         if (self.body is not None or self.headers) and self.status is None:
             raise ValueError("body and headers need a status")
         if self.drop and "effect" in self.model_fields_set:
@@ -85,7 +89,7 @@ class Fault(_Part):
     @property
     def takes_effect_first(self) -> bool:
         """Whether the call happens before the fault shows."""
-        return self.effect or self.drop == "after"
+        return self.effect or self.drop == "after" or self.amend is not None
 
 
 class Faults:
