@@ -44,6 +44,9 @@ CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 10.0
 """Seconds for a whole answer: V6 documents processing times of up to 7 s before Agora itself gives up."""
 
+MAX_ANSWER = 2**20
+"""Bytes of an answer that are read; the longest honest one, a page of 100 listed tasks, has some 20,000."""
+
 _LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=512, keepalive_expiry=30.0)
 """Some hundred calls at once without queueing. Idle connections are dropped before common gateways drop them (60 s):
 a request on a connection that is just being closed has an ambiguous outcome."""
@@ -83,6 +86,7 @@ class AgoraClient:
         self._http = httpx.AsyncClient(
             transport=transport or _transport(),
             timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
+            headers={"Accept-Encoding": "identity"},  # see _read
             follow_redirects=False,  # a redirected start would be a second start, and would carry the credentials along
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one account's cookies are none of another's
         )
@@ -112,33 +116,52 @@ class AgoraClient:
         started = time.perf_counter()
         answer = await self._exchange(call)
         seconds = time.perf_counter() - started
-        outcome = type(answer).__name__ if isinstance(answer, AgoraError) else str(answer.status_code)
+        outcome = type(answer).__name__ if isinstance(answer, AgoraError) else str(answer[0].status_code)
         if self._observe is not None:
             self._observe(call.dialect, call.operation, outcome, seconds)
         if isinstance(answer, AgoraError):
             raise answer
+        response, body = answer
         if _log.isEnabledFor(logging.DEBUG):
             # The request id is what Agora's support asks for.
-            request_id = presentable(answer.headers.get("x-request-id", "-"), limit=64)
+            request_id = presentable(response.headers.get("x-request-id", "-"), limit=64)
             _log.debug("%s %s: %s in %.3f s, request %s", call.dialect, call.operation, outcome, seconds, request_id)
-        if answer.status_code == SUCCESS:
-            return answer.content
-        raise classify(call, answer.status_code, answer.headers, answer.content, now=datetime.now(UTC))
+        if response.status_code == SUCCESS:
+            return body
+        raise classify(call, response.status_code, response.headers, body, now=datetime.now(UTC))
 
-    async def _exchange(self, call: Call) -> httpx.Response | AgoraError:
+    async def _exchange(self, call: Call) -> tuple[httpx.Response, bytes] | AgoraError:
         """Make the exchange; a failure is returned, so that it is raised without the URL in its context."""
         url = f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else "")
         account = call.account
         try:
-            async with asyncio.timeout(self._deadline):  # httpx's own counts from one piece of an answer to the next
-                return await self._http.request(
+            async with (
+                asyncio.timeout(self._deadline),  # httpx's own counts from one piece of an answer to the next
+                self._http.stream(
                     call.method,
                     url,
                     json=call.body,
                     auth=httpx.BasicAuth(account.customer_id, account.customer_secret.get_secret_value()),
-                )
+                ) as response,
+            ):
+                return response, await _read(response)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, TimeoutError, OSError) as failure:
             return _unanswered(call, failure)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body, cut off at `MAX_ANSWER`: what is cut is no JSON any more, and is judged like any other babble.
+
+    A compressed one, which was not asked for, counts as empty: a few kilobytes may unfold into gigabytes.
+    """
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        return b""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) >= MAX_ANSWER:
+            break
+    return bytes(body[:MAX_ANSWER])
 
 
 def _transport() -> AiohttpTransport:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import traceback
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -168,6 +170,53 @@ async def test_a_start_on_a_connection_that_breaks_is_not_repeated_by_the_pool(
         with pytest.raises(Ambiguous):
             await client.dialect(Dialect.V7).start(account, smallest_request, None)
     assert (served.connections, len(served.requests)) == (1, 2)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
+async def test_no_more_of_an_answer_is_read_than_any_honest_one_has(account: Account, *, chunked: bool) -> None:
+    """It would be kept in memory for each of the calls that are under way."""
+    sent = 0
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 1000000000"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n\r\n")
+        piece = b" " * 65536
+        while True:
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            await writer.drain()
+            sent += len(piece)
+
+    async with server(flood) as served, AgoraClient(served.url) as client:
+        with pytest.raises(Upstream, match="the answer has no status"):
+            await client.dialect(Dialect.V7).query(account, Handle("6b2c"))
+    assert client_module.MAX_ANSWER <= sent < 16 * client_module.MAX_ANSWER, "the rest waits in the sockets' buffers"
+
+
+async def test_a_long_answer_is_read_whole_up_to_the_limit(account: Account, scripted: ScriptedAgora) -> None:
+    rows = [{"agent_id": f"task-{number}", "status": "RUNNING", "start_ts": 1795251859} for number in range(5000)]
+    transport = httpx.MockTransport(scripted)
+    async with AgoraClient("https://agora.test", transport=transport) as client:
+        page = {"data": {"list": rows}, "meta": {"cursor": ""}, "status": "ok"}
+        scripted.answers(*(httpx.Response(200, json=page if state == 0 else {"data": {}}) for state in range(5)))
+        found = await client.dialect(Dialect.V7).list_live(account, "room", datetime.now(UTC))
+    assert len(found) == len(rows)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip"])
+async def test_no_compression_is_asked_for_and_none_undone(account: Account, encoding: str) -> None:
+    """A few kilobytes, packed twice, would unfold into gigabytes."""
+    body = gzip.compress(OK.partition(b"\r\n\r\n")[2])
+
+    async def compress(writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+    async with server(compress) as served, AgoraClient(served.url) as client:
+        with pytest.raises(Upstream, match="the answer has no status"):
+            await client.dialect(Dialect.V7).query(account, Handle("6b2c"))
+    assert "accept-encoding: identity" in served.requests[0].lower()
 
 
 async def test_ids_tokens_and_masks_arrive_as_they_were_written(
