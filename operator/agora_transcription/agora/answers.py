@@ -27,7 +27,7 @@ from agora_transcription.agora.errors import (
     TokenRefused,
     Upstream,
 )
-from agora_transcription.agora.explanations import Explanation, explain, presentable, read_json
+from agora_transcription.agora.explanations import Explanation, explain, identifier, presentable, read_json
 from agora_transcription.agora.models import Dialect, Observation, State
 
 if TYPE_CHECKING:
@@ -151,8 +151,7 @@ def observation(call: Call, body: bytes, *, task_id: str | None = None) -> Obser
     document = read_json(body)
     fields: dict[str, object] = document if isinstance(document, dict) else {}
     v7 = call.dialect is Dialect.V7
-    named = fields.get("agent_id" if v7 else "taskId")
-    found = named if isinstance(named, str) and named else task_id
+    found = identifier(fields.get("agent_id" if v7 else "taskId")) or task_id
     status = fields.get("status")
     message = fields.get("message")
     if not found:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-__all__ = ["Explanation", "explain", "presentable", "read_json"]
+__all__ = ["Explanation", "explain", "identifier", "presentable", "read_json"]
 
 MAX_TEXT = 200
 """Characters of Agora's text that are kept: conditions and events are read in a terminal."""
@@ -128,6 +128,16 @@ def read_json(body: bytes) -> object:
     return document
 
 
+def identifier(value: object) -> str | None:
+    """A task's id as Agora gave it; None for what cannot be one.
+
+    It goes into the status, which takes 256 characters, and into URLs, where dots alone would name another resource.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID or not value.isprintable() or not value.strip("."):
+        return None
+    return value
+
+
 def _first(document: dict[str, object], names: tuple[str, ...]) -> str:
     """The first of the named fields that says anything; what is no text is shown as JSON."""
     for name in names:
@@ -159,8 +169,8 @@ def _task_id(document: object, depth: int = _ID_DEPTH) -> str | None:
     """The nearest `agent_id` or `taskId` field, in whatever spelling."""
     if isinstance(document, dict) and depth:
         for name, value in document.items():
-            if name.replace("_", "").lower() in _ID_FIELDS and isinstance(value, str) and 0 < len(value) <= MAX_ID:
-                return value
+            if name.replace("_", "").lower() in _ID_FIELDS and (found := identifier(value)):
+                return found
         nested: list[object] = list(document.values())
     else:
         nested = document if isinstance(document, list) and depth else []

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["AgoraV6", "start_body", "update_query"]
 
 
+_MAX_TOKEN = 8192
+"""Characters of a builderToken that the status takes: a longer one could be used and not be kept."""
+
+
 class AgoraV6:
     """Speaks V6; see `Agora` for what the methods promise."""
 
@@ -45,7 +49,7 @@ class AgoraV6:
         call = Call(Dialect.V6, "acquire", account, "POST", _path(account, "builderTokens"), body=body)
         document = read_json(await self._send(call))
         token = document.get("tokenName") if isinstance(document, dict) else None
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not 0 < len(token) <= _MAX_TOKEN:
             raise Upstream("acquire", code=SUCCESS, text="the answer holds no builderToken")
         return SecretStr(token)
 

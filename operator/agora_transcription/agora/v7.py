@@ -12,7 +12,7 @@ from agora_transcription.agora.answers import SUCCESS, observation, timestamp
 from agora_transcription.agora.bodies import common_body, secrets_of, update_body, update_mask
 from agora_transcription.agora.calls import Call, path, query
 from agora_transcription.agora.errors import Upstream
-from agora_transcription.agora.explanations import read_json
+from agora_transcription.agora.explanations import identifier, read_json
 from agora_transcription.agora.models import Dialect, ListedTask
 
 if TYPE_CHECKING:
@@ -147,10 +147,10 @@ def _rows(body: bytes) -> tuple[list[ListedTask], str]:
     rows = data.get("list") if isinstance(data, dict) else None
     if rows is None and isinstance(data, dict):
         rows = []
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("agent_id") for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and identifier(row.get("agent_id")) for row in rows):
         raise Upstream("list", code=SUCCESS, text="the answer is no list of tasks")
     tasks = [
-        ListedTask(str(row["agent_id"]), str(row.get("status", "")), timestamp(row.get("start_ts"))) for row in rows
+        ListedTask(row["agent_id"], str(row.get("status", "")), timestamp(row.get("start_ts"))) for row in rows
     ]
     meta = document.get("meta") if isinstance(document, dict) else None
     cursor = meta.get("cursor") if isinstance(meta, dict) else None

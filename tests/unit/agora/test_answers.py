@@ -288,6 +288,9 @@ CONFLICTS = [
     ({"detail": "a taskId conflicts with another one", "reason": "TaskConflict"}, None),
     ({"agent_id": ""}, None),
     ({"agent_id": 7}, None),
+    ({"agent_id": "x" * 129}, None),
+    ({"agent_id": ".."}, None),
+    ({"agent_id": "1NT29X10YH\n"}, None),
     ("", None),
 ]
 

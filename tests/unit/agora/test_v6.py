@@ -51,7 +51,9 @@ async def test_acquire_asks_for_a_token_by_the_instance(v6: Agora, account: Acco
     assert body_of(scripted.request) == {"instanceId": "ttask-1b2c-1"}
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"tokenName": ""}', b'{"tokenName": 5}', b"[]"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"tokenName": ""}', b'{"tokenName": 5}', b'{"tokenName": "%b"}' % (b"x" * 8193), b"[]"]
+)
 async def test_acquire_without_a_token_is_repeated(
     v6: Agora, account: Account, scripted: ScriptedAgora, body: bytes
 ) -> None:

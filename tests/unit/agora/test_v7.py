@@ -41,6 +41,16 @@ async def test_v7_has_no_token_to_acquire_and_asks_nobody(v7: Agora, account: Ac
     assert scripted.requests == []
 
 
+@pytest.mark.parametrize("named", ["", "x" * 129, ".", "..", "a\nb", "\u202e", 7, None, ["a"]])
+async def test_a_start_that_names_no_task_that_could_be_kept_is_ambiguous(
+    v7: Agora, account: Account, scripted: ScriptedAgora, smallest_request: StartRequest, named: object
+) -> None:
+    """It is made again under the same name: the conflict and the list tell the task."""
+    scripted.answers(httpx.Response(200, json={"agent_id": named, "status": "RUNNING"}))
+    with pytest.raises(Ambiguous, match="names no task"):
+        await v7.start(account, smallest_request, None)
+
+
 async def test_smallest_join_sends_what_is_required_and_nothing_else(
     v7: Agora, account: Account, scripted: ScriptedAgora, smallest_request: StartRequest
 ) -> None:
@@ -327,7 +337,18 @@ async def test_list_names_a_task_once_that_changes_state_meanwhile(
     assert [(row.task_id, row.status) for row in await v7.list_live(account, "room", SINCE)] == [("a", "RUNNING")]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"data": []}', b'{"data": {"list": [{"status": "RUNNING"}]}}', b"{"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"data": []}',
+        b'{"data": {"list": [{"status": "RUNNING"}]}}',
+        b'{"data": {"list": [{"agent_id": ".."}]}}',
+        b'{"data": {"list": [{"agent_id": 7}]}}',
+    ],
+)
 async def test_list_that_cannot_be_read_is_not_an_empty_one(
     v7: Agora, account: Account, scripted: ScriptedAgora, body: bytes
 ) -> None:
