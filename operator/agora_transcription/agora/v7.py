@@ -149,9 +149,7 @@ def _rows(body: bytes) -> tuple[list[ListedTask], str]:
         rows = []
     if not isinstance(rows, list) or not all(isinstance(row, dict) and identifier(row.get("agent_id")) for row in rows):
         raise Upstream("list", code=SUCCESS, text="the answer is no list of tasks")
-    tasks = [
-        ListedTask(row["agent_id"], str(row.get("status", "")), timestamp(row.get("start_ts"))) for row in rows
-    ]
+    tasks = [ListedTask(row["agent_id"], str(row.get("status", "")), timestamp(row.get("start_ts"))) for row in rows]
     meta = document.get("meta") if isinstance(document, dict) else None
     cursor = meta.get("cursor") if isinstance(meta, dict) else None
     return tasks, cursor if isinstance(cursor, str) else ""

@@ -290,7 +290,7 @@ CONFLICTS = [
     ({"agent_id": 7}, None),
     ({"agent_id": "x" * 129}, None),
     ({"agent_id": ".."}, None),
-    ({"agent_id": "1NT29X10YH\n"}, None),
+    ({"agent_id": "1NT29\n10YH"}, None),
     ("", None),
 ]
 
