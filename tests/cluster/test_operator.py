@@ -46,7 +46,8 @@ async def test_metrics_and_health_tell_of_the_work(
         # One for the finalizer, one for the status: that is all a task costs to become Running.
         assert value("agora_transcription_object_writes_total", kind="finalizers") == 1
         assert value("agora_transcription_object_writes_total", kind="status") == 1
-        assert (value("agora_transcription_budget_wait_seconds_count") or 0) >= 1
+        assert value("agora_transcription_budget_wait_seconds_count", priority="start_stop") == 1
+        assert value("agora_transcription_budget_waiting", priority="start_stop") == 0
         assert value("workqueue_depth", name="transcriptiontask") is not None
         assert value("workqueue_longest_running_processor_seconds", name="transcriptiontask") is not None
         assert (value("controller_runtime_reconcile_time_seconds_count", controller="transcriptiontask") or 0) >= 3

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from prometheus_client import generate_latest
 
 from agora_transcription import agora
 from agora_transcription.api import Reason, TranscriptionTask
+from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.troubles import trouble_of
 from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
 from agora_transcription.telemetry.metrics import Metrics
@@ -84,7 +86,7 @@ def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is() -> None:
 
 def test_each_metric_that_a_page_names_is_served() -> None:
     metrics = Metrics()
-    metrics.watch_state(lambda: {"Running": 1}, lambda: 0, lambda: 0.0)
+    metrics.watch_state(lambda: {"Running": 1}, WorkQueue(AsyncMock()), lambda: {"poll": 0})
     served = generate_latest(metrics.registry).decode()
     named = {
         name

@@ -1,9 +1,10 @@
 """How much each Agora project is asked, and in which order.
 
 Agora counts requests per project and publishes no number, so every App ID has a token bucket of its own here: starts
-and stops go before updates, updates before polls. A 429 silences its App ID for as long as Agora wants. Refused
-credentials open a circuit breaker for exactly those credentials: a namespace with a wrong secret neither hammers
-Agora's gateway nor stands in the way of another namespace that has the right one for the same App ID.
+and stops go before updates, updates before polls, and within each the tenants take turns (`fairness`). A 429 silences
+its App ID for as long as Agora wants. Refused credentials open a circuit breaker for exactly those credentials: a
+namespace with a wrong secret neither hammers Agora's gateway nor stands in the way of another namespace that has the
+right one for the same App ID.
 
 No I/O happens here, and no time is read but from the given clock.
 """
@@ -11,14 +12,14 @@ No I/O happens here, and no time is read but from the given clock.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from agora_transcription.agora.errors import AgoraError, CredentialsRefused, Throttled
+from agora_transcription.agora.fairness import FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ _FIRST_SWEEP = 64
 
 
 class Priority(IntEnum):
-    """Who goes first when an App ID's calls have to wait; among equals, who asked first."""
+    """Who goes first when an App ID's calls have to wait; the others keep a tenth of the calls each."""
 
     START_STOP = 0
     """What is billed begins or ends."""
@@ -51,6 +52,11 @@ class Priority(IntEnum):
     """A user waits for a change."""
     POLL = 2
     """A look that can be late."""
+
+    @property
+    def word(self) -> str:
+        """As metrics name it."""
+        return self.name.lower()
 
 
 class CircuitOpen(Exception):
@@ -65,7 +71,7 @@ class CircuitOpen(Exception):
         super().__init__(f"the credentials were refused, and are tried again in {retry_in:.0f} s")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiter:
     """A call that wants to be made."""
 
@@ -81,7 +87,7 @@ class _Project:
     tokens: float
     counted: float
     """When `tokens` was right."""
-    waiters: list[tuple[Priority, int, _Waiter]] = field(default_factory=list)
+    waiters: FairQueue[_Waiter] = field(default_factory=lambda: FairQueue(tuple(Priority)))
     silent_until: float = 0.0
     strikes: int = 0
     """429s without a Retry-After since the last success."""
@@ -91,7 +97,11 @@ class _Project:
 
 
 class Budgets:
-    """The budgets of all accounts; belongs to one event loop."""
+    """The budgets of all accounts; belongs to one event loop.
+
+    Attributes:
+        waiting: How many calls wait now, by priority.
+    """
 
     def __init__(
         self,
@@ -100,7 +110,7 @@ class Budgets:
         *,
         clock: Callable[[], float] = time.monotonic,
         probe_interval: float = 300.0,
-        observe_wait: Callable[[float], None] | None = None,
+        observe_wait: Callable[[Priority, float], None] | None = None,
     ) -> None:
         """Set the numbers, the same for every App ID.
 
@@ -109,7 +119,7 @@ class Budgets:
             burst: Calls that may be made at once after a quiet time, at least 1.
             clock: Seconds, rising, as fast as the event loop's own.
             probe_interval: Seconds after which one call may try refused credentials again.
-            observe_wait: Told how long each admitted call has waited, in seconds.
+            observe_wait: Told the priority of each admitted call, and how long it has waited, in seconds.
         """
         self._rate = rate_per_second
         self._burst = float(burst)
@@ -118,10 +128,15 @@ class Budgets:
         self._observe_wait = observe_wait
         self._projects: dict[str, _Project] = {}
         self._sweep_at = _FIRST_SWEEP
-        self._order = itertools.count()
+        self.waiting: Counter[Priority] = Counter()
 
-    async def admit(self, account: Account, priority: Priority) -> None:
+    async def admit(self, account: Account, priority: Priority, tenant: str = "") -> None:
         """Wait until one call may be made; `report` how it ended.
+
+        Args:
+            account: Whose call it is.
+            priority: How urgent it is.
+            tenant: Who asks: those who share an App ID take turns.
 
         Raises:
             CircuitOpen: These credentials were refused, and it is not time to try them again.
@@ -132,16 +147,20 @@ class Budgets:
         if probe_at > asked:  # before it waits for anything
             raise CircuitOpen(probe_at - asked)
         waiter = _Waiter(fingerprint, asyncio.get_running_loop().create_future())
-        heapq.heappush(project.waiters, (priority, next(self._order), waiter))
+        project.waiters.add(priority, tenant, waiter)
         self._serve(project)
+        self.waiting[priority] += 1
         try:
             await waiter.admitted
         except asyncio.CancelledError:
+            project.waiters.remove(waiter)
             if not waiter.admitted.cancelled() and waiter.admitted.exception() is None:  # admitted a moment ago
                 self._give_back(project, waiter)
             raise
+        finally:
+            self.waiting[priority] -= 1
         if self._observe_wait is not None:
-            self._observe_wait(self._clock() - asked)
+            self._observe_wait(priority, self._clock() - asked)
 
     def report(self, account: Account, error: AgoraError | None) -> None:
         """Learn from the end of a call: None for a success, else what it raised.
@@ -203,8 +222,9 @@ class Budgets:
 
     def _turn_away(self, project: _Project, fingerprint: str) -> None:
         """Answer everyone who waits with credentials that have just been refused."""
-        for _, _, waiter in project.waiters:
+        for waiter in project.waiters:
             if waiter.fingerprint == fingerprint and not waiter.admitted.done():
+                project.waiters.remove(waiter)
                 waiter.admitted.set_exception(CircuitOpen(self._probe_interval))
 
     def _give_back(self, project: _Project, waiter: _Waiter) -> None:
@@ -222,14 +242,13 @@ class Budgets:
         now = self._clock()
         self._refill(project, now)
         while project.waiters:
-            waiter = project.waiters[0][-1]
-            if not waiter.admitted.done():  # else it has its answer
-                delay = self._delay(project, now)
-                if delay > 0:
-                    project.timer = asyncio.get_running_loop().call_later(delay, self._serve, project)
-                    return
+            delay = self._delay(project, now)
+            if delay > 0:
+                project.timer = asyncio.get_running_loop().call_later(delay, self._serve, project)
+                return
+            waiter = project.waiters.take()
+            if not waiter.admitted.done():  # else it was cancelled a moment ago
                 self._admit(project, waiter, now)
-            heapq.heappop(project.waiters)
 
     def _delay(self, project: _Project, now: float) -> float:
         """Seconds until the next call of an App ID may be made; none or less for at once."""

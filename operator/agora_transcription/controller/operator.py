@@ -80,11 +80,16 @@ class _Operator:
         self.credentials = CredentialStore(store, self._wake)
         self.events = EventPoster(store)
         rate = settings.requests_per_second
+        self.budgets = agora.Budgets(
+            rate,
+            max(1, int(rate)),
+            observe_wait=lambda priority, seconds: metrics.observe_wait(priority.word, seconds),
+        )
         services = Services(
             store=store,
             cache=self.cache,
             credentials=self.credentials,
-            budgets=agora.Budgets(rate, max(1, int(rate)), observe_wait=metrics.budget_seconds.observe),
+            budgets=self.budgets,
             caller=Caller(
                 agora_client, self.cache, settings.poll_interval, agora.TokenVersion(settings.rtc_token_version)
             ),
@@ -100,10 +105,13 @@ class _Operator:
         self.queue: WorkQueue[str] = WorkQueue(self.reconciler.reconcile)
         self.reconciler.attach(self.queue)
         self.resync = Resync(store, self.cache, self.queue, self.reconciler, metrics)
-        metrics.watch_state(self.cache.by_phase, lambda: self.queue.depth, self.queue.oldest)
+        metrics.watch_state(self.cache.by_phase, self.queue, self._waiting)
 
     def _wake(self, uid: str) -> None:
         self.queue.add(uid)
+
+    def _waiting(self) -> dict[str, int]:
+        return {priority.word: self.budgets.waiting[priority] for priority in agora.Priority}
 
     async def run(self, stack: AsyncExitStack) -> None:
         await self._serve(stack)

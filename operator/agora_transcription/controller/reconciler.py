@@ -250,7 +250,9 @@ class Reconciler:
         """Wait for the account's budget; False when the object has changed first, or the credentials are refused."""
         dirty = self.queue.dirty(uid)
         dirty.clear()
-        admit = asyncio.ensure_future(self.services.budgets.admit(account, priority_of(step)))
+        admit = asyncio.ensure_future(
+            self.services.budgets.admit(account, priority_of(step), tenant=task.metadata.namespace)
+        )
         changed = asyncio.ensure_future(dirty.wait())
         try:
             with self.queue.parked(uid):

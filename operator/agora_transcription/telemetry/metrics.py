@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agora_transcription import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from prometheus_client.metrics_core import Metric
 
 __all__ = ["CONTROLLER", "Metrics"]
 
@@ -20,6 +22,19 @@ CONTROLLER: Final = "transcriptiontask"
 
 SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 PREFIX: Final = "agora_transcription"
+
+
+class Queue(Protocol):
+    """What is reported of the work queue."""
+
+    retries: int
+
+    @property
+    def depth(self) -> int:
+        """Keys that are worked on or wait for it."""
+
+    def oldest(self) -> float:
+        """Seconds since when the longest of them does."""
 
 
 class Metrics:
@@ -73,8 +88,15 @@ class Metrics:
         )
         self.budget_seconds = Histogram(
             f"{PREFIX}_budget_wait_seconds",
-            "How long calls waited for their App ID's budget",
+            "How long calls waited for their App ID's budget, by priority: start_stop, update, poll",
+            ["priority"],
             buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.notifications = Counter(
+            f"{PREFIX}_notifications",
+            "Notifications of Agora by result: accepted, or why one had no effect",
+            ["result"],
             registry=self.registry,
         )
         self.object_writes = Counter(
@@ -96,17 +118,21 @@ class Metrics:
         self.requests.labels(dialect, operation, code).inc()
         self.request_seconds.labels(dialect, operation).observe(seconds)
 
+    def observe_wait(self, priority: str, seconds: float) -> None:
+        """Count a call that has waited for its App ID's budget."""
+        self.budget_seconds.labels(priority).observe(seconds)
+
     def watch_state(
-        self, phases: Callable[[], Mapping[str, int]], depth: Callable[[], int], oldest: Callable[[], float]
+        self, phases: Callable[[], Mapping[str, int]], queue: Queue, waiting: Callable[[], Mapping[str, int]]
     ) -> None:
         """Report what is only counted when somebody asks.
 
         Args:
             phases: Objects by phase.
-            depth: Keys in the work queue.
-            oldest: Seconds since when the longest of them is there.
+            queue: The work queue.
+            waiting: Calls that wait for their App ID's budget, by priority.
         """
-        self.registry.register(_State(phases, depth, oldest))
+        self.registry.register(_State(phases, queue, waiting))
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
         """Serve /metrics from a thread; answers what ends it."""
@@ -122,25 +148,36 @@ class Metrics:
 
 class _State(Collector):
     def __init__(
-        self, phases: Callable[[], Mapping[str, int]], depth: Callable[[], int], oldest: Callable[[], float]
+        self, phases: Callable[[], Mapping[str, int]], queue: Queue, waiting: Callable[[], Mapping[str, int]]
     ) -> None:
         self._phases = phases
-        self._depth = depth
-        self._oldest = oldest
+        self._queue = queue
+        self._waiting = waiting
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         """Read the numbers as they are now."""
         tasks = GaugeMetricFamily(f"{PREFIX}_tasks", "TranscriptionTasks by phase", labels=["phase"])
         for phase, count in self._phases().items():
             tasks.add_metric([phase], count)
         yield tasks
+        waiting = GaugeMetricFamily(
+            f"{PREFIX}_budget_waiting", "Calls that wait for their App ID's budget", labels=["priority"]
+        )
+        for priority, count in self._waiting().items():
+            waiting.add_metric([priority], count)
+        yield waiting
         depth = GaugeMetricFamily("workqueue_depth", "Keys in the work queue", labels=["name"])
-        depth.add_metric([CONTROLLER], self._depth())
+        depth.add_metric([CONTROLLER], self._queue.depth)
         yield depth
         oldest = GaugeMetricFamily(
             "workqueue_longest_running_processor_seconds",
             "Seconds since when the longest waiting or working key is in the queue",
             labels=["name"],
         )
-        oldest.add_metric([CONTROLLER], self._oldest())
+        oldest.add_metric([CONTROLLER], self._queue.oldest())
         yield oldest
+        retries = CounterMetricFamily(
+            "workqueue_retries", "Keys that are worked on again because of an unexpected error", labels=["name"]
+        )
+        retries.add_metric([CONTROLLER], self._queue.retries)
+        yield retries

@@ -232,7 +232,7 @@ class OneKey:
 class Open:
     """Budgets without limits."""
 
-    async def admit(self, account: agora.Account, priority: agora.Priority) -> None:
+    async def admit(self, account: agora.Account, priority: agora.Priority, tenant: str) -> None:
         """At once."""
 
     def report(self, account: agora.Account, error: agora.AgoraError | None) -> None:

@@ -11,7 +11,7 @@ from agora_transcription import agora
 from agora_transcription.agora import Dialect, State
 from agora_transcription.api import FINALIZER, TranscriptionTask
 from unit.controller.agora_model import Fault, fault
-from unit.controller.builders import SECRET, UID
+from unit.controller.builders import NAMESPACE, SECRET, UID
 from unit.controller.kubernetes_model import Process, unanswered
 from unit.controller.scene import Scene
 
@@ -255,6 +255,21 @@ async def test_an_open_breaker_is_told_without_a_call(clock: Clock) -> None:
     assert scene.agora.calls == ["start"]
     assert scene.reason == "CredentialsRefused"
     assert scene.status.observed_generation == 2
+
+
+async def test_a_call_waits_in_the_turn_of_its_namespace(clock: Clock) -> None:
+    scene = Scene(clock)
+    asked: list[tuple[agora.Priority, str]] = []
+
+    class Listening(agora.Budgets):
+        async def admit(self, account: agora.Account, priority: agora.Priority, tenant: str = "") -> None:
+            asked.append((priority, tenant))
+            await super().admit(account, priority, tenant)
+
+    scene.process = Process(scene.server, scene.agora, budgets=Listening(0, 1))
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    assert asked == [(agora.Priority.START_STOP, NAMESPACE)]
 
 
 async def test_a_change_interrupts_the_wait_for_the_budget(clock: Clock) -> None:

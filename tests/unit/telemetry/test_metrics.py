@@ -25,11 +25,14 @@ OF_CONTROLLER_RUNTIME = {
     "controller_runtime_active_workers": "gauge",
     "workqueue_depth": "gauge",
     "workqueue_longest_running_processor_seconds": "gauge",
+    "workqueue_retries": "counter",
 }
 OWN = {
     "agora_transcription_agora_requests": "counter",
     "agora_transcription_agora_request_duration_seconds": "histogram",
     "agora_transcription_budget_wait_seconds": "histogram",
+    "agora_transcription_budget_waiting": "gauge",
+    "agora_transcription_notifications": "counter",
     "agora_transcription_object_writes": "counter",
     "agora_transcription_missed_watch_events": "counter",
     "agora_transcription_tasks": "gauge",
@@ -37,10 +40,18 @@ OWN = {
 }
 
 
+class Queue:
+    depth = 7
+    retries = 4
+
+    def oldest(self) -> float:
+        return 1.5
+
+
 @pytest.fixture
 def metrics() -> Metrics:
     metrics = Metrics()
-    metrics.watch_state(lambda: {"Running": 3, "Pending": 1}, lambda: 7, lambda: 1.5)
+    metrics.watch_state(lambda: {"Running": 3, "Pending": 1}, Queue(), lambda: {"start_stop": 2, "poll": 5})
     return metrics
 
 
@@ -83,9 +94,19 @@ def test_a_call_is_counted_by_what_it_was_and_how_it_ended(metrics: Metrics) -> 
     assert value(metrics, "agora_transcription_agora_request_duration_seconds_sum", **labels) == pytest.approx(10.02)
 
 
+def test_waits_for_the_budget_are_told_apart_by_priority(metrics: Metrics) -> None:
+    metrics.observe_wait("poll", 2.0)
+    metrics.observe_wait("start_stop", 0.5)
+    assert value(metrics, "agora_transcription_budget_wait_seconds_sum", priority="poll") == 2.0
+    assert value(metrics, "agora_transcription_budget_wait_seconds_sum", priority="start_stop") == 0.5
+
+
 def test_state_is_counted_when_somebody_asks(metrics: Metrics) -> None:
     assert value(metrics, "agora_transcription_tasks", phase="Running") == 3
     assert value(metrics, "workqueue_depth", name=CONTROLLER) == 7
+    assert value(metrics, "workqueue_retries_total", name=CONTROLLER) == 4
+    assert value(metrics, "agora_transcription_budget_waiting", priority="start_stop") == 2
+    assert value(metrics, "agora_transcription_budget_waiting", priority="poll") == 5
     assert value(metrics, "workqueue_longest_running_processor_seconds", name=CONTROLLER) == 1.5
 
 
