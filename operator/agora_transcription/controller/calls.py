@@ -120,7 +120,8 @@ class Caller:
         try:
             observation = await api.start(credentials.account, request, transitions.builder_token_of(task.status))
         except agora.Conflict as conflict:
-            if conflict.task_id is None:
+            if conflict.task_id is None or conflict.task_id in self._cache.known_task_ids(but=task.metadata.uid):
+                # A name or token has one task, so an id that is another object's has not been understood.
                 return _unnamed(task, memory, step, conflict)
             memory.poll_at = now()
             return transitions.adopted(task, step.dialect, conflict.task_id, lasts, now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
@@ -11,7 +11,7 @@ from agora_transcription.agora import Dialect, ListedTask
 from agora_transcription.controller.cache import TaskCache
 from agora_transcription.controller.calls import SETTLE_TIME, Caller
 from agora_transcription.controller.memory import Memory
-from agora_transcription.controller.steps import Look
+from agora_transcription.controller.steps import Look, Start
 from agora_transcription.controller.translate import instance_name
 from unit.controller.agora_model import fault
 from unit.controller.builders import CREDENTIALS, UID, after, body_of, rfc3339
@@ -44,6 +44,9 @@ class _ListingApi:
     def __init__(self, dialect: Dialect, rows: tuple[ListedTask, ...]) -> None:
         self.dialect = dialect
         self._rows = rows
+
+    async def start(self, *_: object) -> NoReturn:
+        raise agora.Conflict("start", task_id=self._rows[0].task_id)
 
     async def list_live(self, *_: object) -> tuple[ListedTask, ...]:
         return self._rows
@@ -140,6 +143,37 @@ async def test_another_object_of_the_channel_whose_task_is_not_named_leaves_it_u
         return
     with pytest.raises(agora.Conflict, match="1 listed tasks"):
         await look(clock, row("mine"), others=(others,))
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize(
+    ("others", "status", "adopted"),
+    [
+        ((), {}, True),
+        ((other("lecture", taskId="named"),), {}, False),
+        ((other(retiring={"taskId": "named"}),), {}, False),
+        ((), {"history": [{"taskId": "named", "endTime": rfc3339(after(ATTEMPT - 9)), "reason": "Idle"}]}, False),
+    ],
+    ids=["nobody's", "another's", "another's retiring one", "an ended one of its own"],
+)
+async def test_a_conflict_that_names_a_task_of_somebody_else_is_as_one_that_names_none(
+    clock: Clock, dialect: Dialect, others: tuple[dict[str, Any], ...], status: dict[str, Any], *, adopted: bool
+) -> None:
+    """Two objects with one task: the first that is deleted would stop it for both."""
+    cache = TaskCache()
+    for body in (body_of(status=undecided(**status)), *others):
+        cache.offer(body)
+    task = cache.get(UID)
+    assert task is not None
+    clock.advance(ATTEMPT + 30)
+    memory = Memory(poll_at=clock.now(), last_sent=clock.now())
+    caller = Caller(cast("agora.AgoraClient", Listing(row("named"))), cache, 60, agora.TokenVersion.V007)
+    try:
+        outcome = await caller.perform(task, memory, Start(dialect, 1), CREDENTIALS)
+    except agora.Conflict:
+        outcome = None
+    assert (outcome.task_id if outcome else None) == ("named" if adopted else None)
+    assert (memory.conflict_since is None) is adopted, "the list is asked, where there is one"
 
 
 async def test_a_rollover_whose_answer_is_lost_adopts_the_new_task_and_stops_the_old(scene: Scene) -> None:
