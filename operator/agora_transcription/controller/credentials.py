@@ -43,16 +43,16 @@ logger = logging.getLogger(__name__)
 
 
 class SecretInvalid(ValueError):
-    """A Secret's content cannot be used; the message names the key, and never a value."""
+    """A Secret's content cannot be used; the message names the keys, and never a value."""
 
 
 def account_of(secret: Mapping[str, str]) -> agora.Account:
     """Read an account from a Secret's keys appId, customerId, customerSecret and, if there, appCertificate.
 
     Raises:
-        SecretInvalid: When a key is missing, or its value cannot be right.
+        SecretInvalid: When keys are missing, or a value cannot be right.
     """
-    app_id = _value(secret, "appId")
+    app_id, customer_id, customer_secret = _values(secret, "appId", "customerId", "customerSecret")
     if not HEX32.fullmatch(app_id):
         raise SecretInvalid("key appId must be the 32 hexadecimal digits of the project's App ID")
     certificate = secret.get("appCertificate", "").strip()
@@ -60,8 +60,8 @@ def account_of(secret: Mapping[str, str]) -> agora.Account:
         raise SecretInvalid("key appCertificate must be the project's 32 hexadecimal digits, or be left out")
     return agora.Account(
         app_id,
-        _value(secret, "customerId"),
-        SecretStr(_value(secret, "customerSecret")),
+        customer_id,
+        SecretStr(customer_secret),
         SecretStr(certificate) if certificate else None,
     )
 
@@ -82,16 +82,13 @@ def credentials_of(spec: TaskSpec, secrets: Mapping[str, Mapping[str, str]]) -> 
         storage = None
         if spec.captions.storage is not None:
             name = spec.captions.storage.credentials_secret_ref.name
-            keys = secrets[name]
-            storage = StorageKeys(SecretStr(_value(keys, "accessKey")), SecretStr(_value(keys, "secretKey")))
+            storage = StorageKeys(*map(SecretStr, _values(secrets[name], "accessKey", "secretKey")))
         encryption = None
         if spec.encryption is not None:
             name = spec.encryption.secret_ref.name
-            salt = _value(secrets[name], "salt") if spec.encryption.mode in SALTED_MODES else None
+            keys = ("secret", "salt") if spec.encryption.mode in SALTED_MODES else ("secret",)
             encryption = agora.Encryption(
-                ENCRYPTION_MODES[spec.encryption.mode],
-                SecretStr(_value(secrets[name], "secret")),
-                SecretStr(salt) if salt else None,
+                ENCRYPTION_MODES[spec.encryption.mode], *map(SecretStr, _values(secrets[name], *keys))
             )
     except SecretInvalid as error:
         raise SecretInvalid(f"{name}: {error}") from None
@@ -252,8 +249,11 @@ class CredentialStore:
         entry.read_at, entry.failure, entry.known = self._clock(), None, True
 
 
-def _value(secret: Mapping[str, str], key: str) -> str:
-    value = secret.get(key, "").strip()
-    if not value:
-        raise SecretInvalid(f"key {key} is missing or empty")
-    return value
+def _values(secret: Mapping[str, str], *keys: str) -> list[str]:
+    """The values of keys that have to be there; all that are not are named at once."""
+    found = [secret.get(key, "").strip() for key in keys]
+    missing = [key for key, value in zip(keys, found, strict=True) if not value]
+    if missing:
+        what = f"key {missing[0]} is" if len(missing) == 1 else f"keys {', '.join(missing)} are"
+        raise SecretInvalid(f"{what} missing or empty")
+    return found

@@ -87,6 +87,18 @@ def test_a_missing_key_is_named(key: str) -> None:
         account_of({name: value for name, value in SECRET.items() if name != key})
 
 
+def test_all_missing_keys_are_named_at_once() -> None:
+    with pytest.raises(credentials.SecretInvalid, match=r"^keys appId, customerSecret are missing or empty$"):
+        account_of({**SECRET, "appId": "", "customerSecret": " "})
+    with pytest.raises(credentials.SecretInvalid, match="keys appId, customerId, customerSecret are missing"):
+        account_of({})
+
+
+def test_a_missing_key_is_told_before_a_bad_value() -> None:
+    with pytest.raises(credentials.SecretInvalid, match="key customerId is missing or empty"):
+        account_of({**SECRET, "appId": "not hexadecimal", "customerId": ""})
+
+
 @pytest.mark.parametrize("certificate", [None, "", " \n"])
 def test_a_project_may_have_no_certificate(certificate: str | None) -> None:
     content = {name: value for name, value in SECRET.items() if name != "appCertificate"}
@@ -114,8 +126,10 @@ def spec(**fields: Any) -> TaskSpec:
     [
         ({"captions": {"storage": STORAGE}}, {"s3": {"accessKey": "a"}}, "s3: key secretKey"),
         ({"captions": {"storage": STORAGE}}, {"s3": {"secretKey": "a"}}, "s3: key accessKey"),
+        ({"captions": {"storage": STORAGE}}, {"s3": {}}, "s3: keys accessKey, secretKey are missing or empty"),
         ({"encryption": {"mode": "AES_128_GCM", "secretRef": {"name": "c"}}}, {"c": {}}, "c: key secret is"),
         ({"encryption": {"mode": "AES_128_GCM2", "secretRef": {"name": "c"}}}, {"c": {"secret": "k"}}, "c: key salt"),
+        ({"encryption": {"mode": "AES_256_GCM2", "secretRef": {"name": "c"}}}, {"c": {}}, "c: keys secret, salt are"),
     ],
 )
 def test_other_secrets_are_told_by_name_and_key(
