@@ -1,0 +1,104 @@
+"""Killed at every boundary of every step: exactly one Agora task, or none.
+
+`make chaos` kills once for each cell of the matrix. Here, in every test run, one kill meets all steps of a column at
+their boundaries at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from chaos.crashes import BOTH, CELLS, Cell, Cut, Stage, play, play_together
+from support.proxy import ApiProxy
+from support.world import a_world
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from agora_transcription.local.controlplane import ControlPlane
+
+LANES = 4
+"""Cells that are played at the same time, each with an operator of its own."""
+
+
+@asynccontextmanager
+async def a_stage(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path, api: str
+) -> AsyncIterator[Stage]:
+    async with ApiProxy(operator_kubeconfig) as proxy:
+        kubeconfig = proxy.kubeconfig(logs / f"{namespace}.kubeconfig")
+        async with a_world(control_plane.kubeconfig, kubeconfig, namespace, logs) as world:
+            yield Stage(world, proxy, api)
+            # What overlaps on purpose is judged cell by cell; to the simulator it is a double.
+            await world.agora.delete("/simulator/state")
+
+
+@pytest.mark.parametrize("cut", Cut, ids=lambda cut: cut.name.lower())
+@pytest.mark.parametrize("api", BOTH)
+async def test_one_kill_at_every_step_at_once(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path, api: str, cut: Cut
+) -> None:
+    cells = [cell for cell in CELLS if cell.api == api and cell.cut is cut]
+    async with a_stage(control_plane, operator_kubeconfig, namespace, logs, api) as stage:
+        await play_together(stage, cells)
+
+
+class Matrix:
+    """Plays all cells, a few at a time, and keeps what came of each."""
+
+    def __init__(self, cells: tuple[Cell, ...]) -> None:
+        self._results: dict[Cell, asyncio.Future[None]] = {
+            cell: asyncio.get_running_loop().create_future() for cell in cells
+        }
+        self._left = list(reversed(cells))
+
+    async def play(self, stages: dict[str, Stage]) -> None:
+        while self._left:
+            cell = self._left.pop()
+            stage = stages[cell.api]
+            try:
+                await play(stage, cell, f"cell{len(self._left)}")
+            except Exception as error:  # noqa: BLE001 - it is the test's to raise
+                self._results[cell].set_exception(error)
+                stage.world.operator.kill()
+                await stage.restart()
+            else:
+                self._results[cell].set_result(None)
+
+    async def result(self, cell: Cell) -> None:
+        await self._results[cell]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def matrix(control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path) -> AsyncIterator[Matrix]:
+    played = Matrix(CELLS)
+    async with AsyncExitStack() as stack:
+        lanes = []
+        for _ in range(LANES):
+            stages = {}
+            for api in BOTH:
+                namespace = f"chaos-{secrets.token_hex(4)}"
+                control_plane.kubectl("create", "namespace", namespace)
+                stack.callback(control_plane.kubectl, "delete", "namespace", namespace, "--wait=false")
+                stages[api] = await stack.enter_async_context(
+                    a_stage(control_plane, operator_kubeconfig, namespace, logs, api)
+                )
+            lanes.append(asyncio.create_task(played.play(stages)))
+        yield played
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+
+
+@pytest.mark.chaos
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+async def test_killed_once_for_each_cell(matrix: Matrix, cell: Cell) -> None:
+    await matrix.result(cell)
