@@ -178,6 +178,13 @@ class CredentialStore:
         self._last_good[task.metadata.uid] = credentials
         return credentials, None
 
+    def doubt(self, task: TranscriptionTask) -> None:
+        """Agora refuses a task's credentials: they may have been renewed since they were read."""
+        for name in secret_names(task.spec):
+            entry = self._entries.get((task.metadata.namespace, name))
+            if entry is not None and self._clock() - entry.read_at > RECHECK_SECONDS:
+                entry.read_at = float("-inf")
+
     def wait_for_change(self, task: TranscriptionTask) -> None:
         """Have a task woken once one of its Secrets changes."""
         for name in secret_names(task.spec):

@@ -280,6 +280,8 @@ class Reconciler:
         elif step.operation == "stop" and not isinstance(error, agora.CircuitOpen | agora.CredentialsRefused):
             # Perhaps it was not stopped because it has ended, or was stopped and the answer got lost.
             memory.observation, memory.poll_at = None, now()
+        if isinstance(error, agora.CircuitOpen | agora.CredentialsRefused):
+            self.services.credentials.doubt(task)
         if isinstance(error, agora.AgoraError):
             self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
 

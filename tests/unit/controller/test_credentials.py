@@ -158,6 +158,20 @@ async def test_a_secret_is_read_once_for_a_while(scene: Scene, secrets: Secrets)
     assert secrets.reads == 2
 
 
+async def test_refused_credentials_are_read_again_yet_no_oftener_than_those_that_are_waited_for(
+    scene: Scene, secrets: Secrets
+) -> None:
+    await scene.store.resolve(task_of(), started=True)
+    secrets.there["agora-credentials"] = {**SECRET, "customerSecret": "renewed"}
+    for pause, reads in ((credentials.RECHECK_SECONDS, 1), (0.001, 2), (credentials.RECHECK_SECONDS, 2), (0.001, 3)):
+        scene.clock.advance(pause)
+        scene.store.doubt(task_of())
+        found, _ = await scene.store.resolve(task_of(), started=True)
+        assert secrets.reads == reads
+        assert found is not None
+        assert (found.account.customer_secret.get_secret_value() == "renewed") is (reads > 1)
+
+
 async def test_tasks_that_ask_at_the_same_time_share_one_read(scene: Scene, secrets: Secrets) -> None:
     await asyncio.gather(*(scene.store.resolve(task_of(uid=str(number)), started=True) for number in range(20)))
     assert secrets.reads == 1

@@ -11,7 +11,7 @@ from agora_transcription import agora
 from agora_transcription.agora import Dialect
 from agora_transcription.controller import credentials
 from agora_transcription.controller.store import Secret
-from unit.controller.agora_model import fault
+from unit.controller.agora_model import _Api, fault
 from unit.controller.builders import SECRET, UID, api_of
 
 if TYPE_CHECKING:
@@ -105,6 +105,59 @@ async def test_another_app_id_after_a_start_that_may_be_out_calls_nothing(scene:
     replace_secret(scene, SECRET)
     await scene.pass_time(10)
     assert scene.status.task_id == "agora-1"
+
+
+class Rotation:
+    """Agora takes one customer secret and refuses every other one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.valid = SECRET["customerSecret"]
+        self.refused: list[str] = []
+        update = _Api.update
+
+        async def update_or_refuse(
+            api: _Api, account: agora.Account, handle: agora.Handle, wanted: agora.Update
+        ) -> agora.Observation:
+            if account.customer_secret.get_secret_value() != self.valid:
+                self.refused.append("update")
+                raise agora.CredentialsRefused("update", code=401)
+            return await update(api, account, handle, wanted)
+
+        monkeypatch.setattr(_Api, "update", update_or_refuse)
+
+
+def reasons_told(scene: Scene) -> list[str]:
+    """Collect what Ready says from now on."""
+    told: list[str] = []
+    tell = scene.server.tell
+
+    def listen(kind: str, body: dict[str, Any]) -> None:
+        conditions = body["status"].get("conditions", [])
+        told.extend(condition["reason"] for condition in conditions if condition["type"] == "Ready")
+        tell(kind, body)
+
+    scene.server.tell = listen
+    return told
+
+
+async def test_a_rotated_secret_is_read_again_before_anybody_is_told_that_the_old_one_is_refused(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read a few seconds ago is not current any more once Agora refuses it."""
+    rotation = Rotation(monkeypatch)
+    await scene.running()
+    await scene.pass_time(100)
+    scene.server.edit(restartPolicy="Always")  # has the Secret read
+    await scene.pass_time(3)
+    scene.server.set_secret({**SECRET, "customerSecret": "renewed"})
+    rotation.valid = "renewed"
+    told = reasons_told(scene)
+    scene.server.edit(languages=["de-DE"])
+    await scene.pass_time(6)  # Agora's 5 seconds between two updates
+    assert rotation.refused == ["update"], "the old one was in use until then"
+    assert scene.agora.tasks["agora-1"].settings.languages == ("de-DE",)
+    assert set(told) == {"Running", "Updating"}
+    assert list(scene.agora.tasks) == ["agora-1"]
 
 
 def special_secret(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
