@@ -42,6 +42,7 @@ from agora_transcription.agora.models import (
     Handle,
     ListedTask,
     LiveSettings,
+    More,
     Observation,
     StartRequest,
     State,
@@ -50,6 +51,7 @@ from agora_transcription.agora.models import (
     TranslationPair,
     UidLanguages,
     Update,
+    at_once,
 )
 from agora_transcription.agora.tokens import (
     MAX_LIFETIME_SECONDS,
@@ -80,6 +82,7 @@ __all__ = [
     "ListedTask",
     "LiveSettings",
     "MalformedCredentialError",
+    "More",
     "NotSent",
     "NotSupported",
     "Observation",
@@ -100,6 +103,7 @@ __all__ = [
     "UidLanguages",
     "Update",
     "Upstream",
+    "at_once",
     "mint_rtc_token",
     "state_of",
 ]

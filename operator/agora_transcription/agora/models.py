@@ -7,6 +7,7 @@ TranscriptionTask: whoever calls Agora maps its own terms onto these.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -27,6 +28,7 @@ __all__ = [
     "Handle",
     "ListedTask",
     "LiveSettings",
+    "More",
     "Observation",
     "StartRequest",
     "State",
@@ -35,6 +37,7 @@ __all__ = [
     "TranslationPair",
     "UidLanguages",
     "Update",
+    "at_once",
 ]
 
 
@@ -283,6 +286,14 @@ class ListedTask:
     started: datetime | None
 
 
+More = Callable[[], Awaitable[None]]
+"""Waits until one more page of a list may be asked for."""
+
+
+async def at_once() -> None:
+    """Ask for the next page without waiting."""
+
+
 class Agora(Protocol):
     """One dialect of Agora's API. Every method raises an `AgoraError` and nothing else."""
 
@@ -311,6 +322,21 @@ class Agora(Protocol):
         """Stop a task; raises `Gone` when it has ended already, which is as good."""
         ...
 
-    async def list_live(self, account: Account, channel: str, since: datetime) -> Sequence[ListedTask]:
-        """V7: the tasks of a channel that have not ended, started at or after `since`. V6 raises `NotSupported`."""
+    async def list_live(
+        self, account: Account, channel: str | None, since: datetime, more: More = at_once
+    ) -> Sequence[ListedTask]:
+        """V7: the tasks that have not ended, started at or after `since`. V6 raises `NotSupported`.
+
+        All of them or none: a list that is known to lack something is an `Upstream`.
+
+        Args:
+            account: Whose tasks.
+            channel: Only those of this channel; None for all of the project.
+            since: Agora's own default would be a day ago.
+            more: Awaited before each page but the first.
+        """
+        ...
+
+    async def list_running(self, account: Account, since: datetime, more: More = at_once) -> Sequence[ListedTask]:
+        """V7: the tasks of the project that are RUNNING, a hundred with each call; else as `list_live`."""
         ...

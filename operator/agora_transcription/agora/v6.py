@@ -16,14 +16,14 @@ from agora_transcription.agora.bodies import common_body, secrets_of, update_bod
 from agora_transcription.agora.calls import Call, path, query
 from agora_transcription.agora.errors import NotSupported, RequestRefused, TokenRefused, Upstream
 from agora_transcription.agora.explanations import read_json
-from agora_transcription.agora.models import Dialect
+from agora_transcription.agora.models import Dialect, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from agora_transcription.agora.calls import Operation, Send
-    from agora_transcription.agora.models import Account, Handle, ListedTask, Observation, StartRequest, Update
+    from agora_transcription.agora.models import Account, Handle, ListedTask, More, Observation, StartRequest, Update
 
 __all__ = ["AgoraV6", "start_body", "update_query"]
 
@@ -111,8 +111,18 @@ class AgoraV6:
         )
         await self._send(call)
 
-    async def list_live(self, account: Account, channel: str, since: datetime) -> Sequence[ListedTask]:  # noqa: ARG002 - the Protocol's
-        """V6 has no list."""
+    async def list_live(
+        self,
+        account: Account,  # noqa: ARG002 - the Protocol's
+        channel: str | None,  # noqa: ARG002
+        since: datetime,  # noqa: ARG002
+        more: More = at_once,  # noqa: ARG002
+    ) -> Sequence[ListedTask]:
+        """Refuse: V6 has no list."""
+        raise NotSupported("list", text="the V6 dialect cannot list tasks")
+
+    async def list_running(self, account: Account, since: datetime, more: More = at_once) -> Sequence[ListedTask]:  # noqa: ARG002 - the Protocol's
+        """Refuse: V6 has no list."""
         raise NotSupported("list", text="the V6 dialect cannot list tasks")
 
 

@@ -13,7 +13,7 @@ from agora_transcription.agora.bodies import common_body, secrets_of, update_bod
 from agora_transcription.agora.calls import Call, path, query
 from agora_transcription.agora.errors import Upstream
 from agora_transcription.agora.explanations import identifier, read_json
-from agora_transcription.agora.models import Dialect, ListedTask
+from agora_transcription.agora.models import Dialect, ListedTask, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from agora_transcription.agora.calls import Send
-    from agora_transcription.agora.models import Account, Handle, Observation, StartRequest, Update
+    from agora_transcription.agora.models import Account, Handle, More, Observation, StartRequest, Update
 
 __all__ = ["AgoraV7", "join_body", "update_query"]
 
 _LIVE_STATES = (0, 1, 2, 3, 5)
 """IDLE, STARTING, RUNNING, STOPPING, RECOVERING: list takes exactly one state per request."""
+
+_RUNNING = 2
+
+_MAX_PAGES = 1000
+"""Of one list: 100,000 tasks."""
 
 _PAGE = 100
 """Rows asked for per page; the default is 20 and no maximum is documented."""
@@ -77,38 +82,65 @@ class AgoraV7:
         """Leave; the answer has no documented body and is not read."""
         await self._send(Call(Dialect.V7, "stop", account, "POST", _path(account, "agents", handle.task_id, "leave")))
 
-    async def list_live(self, account: Account, channel: str, since: datetime) -> Sequence[ListedTask]:
+    async def list_live(
+        self, account: Account, channel: str | None, since: datetime, more: More = at_once
+    ) -> Sequence[ListedTask]:
         """Page through each state that is not an end.
 
         The states are asked for one after the other, in the order in which a task passes through them, so that one
         that moves on in between is seen at least once.
         """
+        return await _Listing(self._send, account, channel, since, more).of(_LIVE_STATES)
+
+    async def list_running(self, account: Account, since: datetime, more: More = at_once) -> Sequence[ListedTask]:
+        """Page through the state RUNNING."""
+        return await _Listing(self._send, account, None, since, more).of((_RUNNING,))
+
+
+class _Listing:
+    """One walk through pages of the list."""
+
+    def __init__(self, send: Send, account: Account, channel: str | None, since: datetime, more: More) -> None:
+        self._send = send
+        self._account = account
+        self._parameters: dict[str, str | int] = {} if channel is None else {"channel": channel}
+        self._parameters |= {"from_time": int(since.astimezone(UTC).timestamp()), "limit": _PAGE}
+        self._more = more
+        self._pages = 0
+
+    async def of(self, states: Sequence[int]) -> list[ListedTask]:
+        """The tasks of these states, each once."""
         found: dict[str, ListedTask] = {}
-        for state in _LIVE_STATES:
-            cursor, seen = "", set[str]()
-            while cursor not in seen:
-                seen.add(cursor)
-                rows, cursor = await self._page(account, channel, since, state, cursor)
-                if not rows:
-                    break
-                found |= {row.task_id: row for row in rows}
-                if not cursor:
-                    break
+        for state in states:
+            found |= await self._all(state)
         return list(found.values())
 
-    async def _page(
-        self, account: Account, channel: str, since: datetime, state: int, cursor: str
-    ) -> tuple[list[ListedTask], str]:
-        parameters: dict[str, str | int] = {
-            "channel": channel,
-            "state": state,
-            "from_time": int(since.astimezone(UTC).timestamp()),
-            "limit": _PAGE,
-        }
-        if cursor:
-            parameters["cursor"] = cursor
-        call = Call(Dialect.V7, "list", account, "GET", _path(account, "agents"), query=query(**parameters))
-        return _rows(await self._send(call))
+    async def _all(self, state: int) -> dict[str, ListedTask]:
+        """Follow the cursors of one state to an empty one, to an empty page, or to where they were before.
+
+        Raises:
+            Upstream: They lead back before all were shown that there are, or nowhere: who is not listed may run.
+        """
+        found: dict[str, ListedTask] = {}
+        cursor, seen, total = "", set[str](), 0
+        while cursor not in seen and self._pages < _MAX_PAGES:
+            seen.add(cursor)
+            rows, total, cursor = _rows(await self._page(state, cursor))
+            found |= {row.task_id: row for row in rows}
+            if not rows or not cursor:
+                return found
+        if cursor not in seen or len(found) < total:
+            raise Upstream("list", code=SUCCESS, text="the pages of the list have no end")
+        return found
+
+    async def _page(self, state: int, cursor: str) -> bytes:
+        if self._pages:
+            await self._more()
+        self._pages += 1
+        parameters = {**self._parameters, "state": state, **({"cursor": cursor} if cursor else {})}
+        return await self._send(
+            Call(Dialect.V7, "list", self._account, "GET", _path(self._account, "agents"), query=query(**parameters))
+        )
 
 
 def join_body(request: StartRequest) -> dict[str, object]:
@@ -135,8 +167,8 @@ def _path(account: Account, *segments: str) -> str:
     return "/api/speech-to-text/v1/projects" + path(account.app_id, *segments)
 
 
-def _rows(body: bytes) -> tuple[list[ListedTask], str]:
-    """The rows of a page and the cursor of the next one; empty at the end.
+def _rows(body: bytes) -> tuple[list[ListedTask], int, str]:
+    """The rows of a page, how many there are on all pages, and the cursor of the next one; empty at the end.
 
     Raises:
         Upstream: The answer is not the documented one. A row without an id counts too: to leave out a task that is
@@ -151,5 +183,5 @@ def _rows(body: bytes) -> tuple[list[ListedTask], str]:
         raise Upstream("list", code=SUCCESS, text="the answer is no list of tasks")
     tasks = [ListedTask(row["agent_id"], str(row.get("status", "")), timestamp(row.get("start_ts"))) for row in rows]
     meta = document.get("meta") if isinstance(document, dict) else None
-    cursor = meta.get("cursor") if isinstance(meta, dict) else None
-    return tasks, cursor if isinstance(cursor, str) else ""
+    total, cursor = (meta.get("total"), meta.get("cursor")) if isinstance(meta, dict) else (None, None)
+    return tasks, total if isinstance(total, int) else 0, cursor if isinstance(cursor, str) else ""

@@ -275,13 +275,13 @@ async def test_query_whose_200_has_no_status_says_nothing_about_the_agent(
         await v7.query(account, Handle("1NT29X10YH"))
 
 
-def page(*ids: str, cursor: str = "", status: str = "RUNNING") -> httpx.Response:
+def page(*ids: str, cursor: str = "", status: str = "RUNNING", total: int | None = None) -> httpx.Response:
     rows = [{"agent_id": task_id, "status": status, "start_ts": 1700000000} for task_id in ids]
     return httpx.Response(
         200,
         json={
             "data": {"count": len(rows), "list": rows},
-            "meta": {"cursor": cursor, "total": len(rows)},
+            "meta": {"cursor": cursor, "total": len(rows) if total is None else total},
             "status": "ok",
         },
     )
@@ -302,7 +302,7 @@ async def test_list_asks_for_each_live_state_with_an_explicit_window(
         ListedTask("c", "RECOVERING", started),
     ]
     assert [request.url.raw_path.decode().partition("?")[2] for request in scripted.requests] == [
-        f"channel=my%20room%2F1&state={state}&from_time=1699999200&limit=100" for state in (0, 1, 2, 3, 5)
+        f"channel=my%20room%2F1&from_time=1699999200&limit=100&state={state}" for state in (0, 1, 2, 3, 5)
     ]
 
 
@@ -328,6 +328,54 @@ async def test_list_does_not_circle_when_a_cursor_repeats(v7: Agora, account: Ac
     scripted.answers(page(), page(), *circle, page(), page())
     assert [row.task_id for row in await v7.list_live(account, "room", SINCE)] == ["a", "b"]
     assert len(scripted.requests) == 7
+
+
+async def test_a_list_that_goes_in_circles_before_it_has_shown_all_is_none(
+    v7: Agora, account: Account, scripted: ScriptedAgora
+) -> None:
+    """A server that does not know cursors answers the first page again and again: the others must not seem gone."""
+    scripted.answers(page("a", "b", cursor="b", total=5), page("a", "b", cursor="b", total=5))
+    with pytest.raises(Upstream, match="no end"):
+        await v7.list_running(account, SINCE)
+
+
+async def test_a_list_without_an_end_is_none(v7: Agora, account: Account, scripted: ScriptedAgora) -> None:
+    scripted.answers(*(page(f"task-{number}", cursor=f"task-{number}") for number in range(1001)))
+    with pytest.raises(Upstream, match="no end"):
+        await v7.list_running(account, SINCE)
+    assert len(scripted.requests) == 1000
+
+
+async def test_running_tasks_of_all_channels_are_listed_with_a_wait_before_each_further_page(
+    v7: Agora, account: Account, scripted: ScriptedAgora
+) -> None:
+    waits: list[int] = []
+
+    async def more() -> None:
+        waits.append(len(scripted.requests))
+
+    scripted.answers(page("a", cursor="a"), page("b", cursor="b"), page("c"))
+    assert [row.task_id for row in await v7.list_running(account, SINCE, more)] == ["a", "b", "c"]
+    assert waits == [1, 2]
+    assert [request.url.raw_path.decode().partition("?")[2] for request in scripted.requests] == [
+        "from_time=1699999200&limit=100&state=2",
+        "from_time=1699999200&limit=100&state=2&cursor=a",
+        "from_time=1699999200&limit=100&state=2&cursor=b",
+    ]
+
+
+async def test_the_live_tasks_of_a_project_cost_a_wait_for_each_state_but_the_first(
+    v7: Agora, account: Account, scripted: ScriptedAgora
+) -> None:
+    waits: list[int] = []
+
+    async def more() -> None:
+        waits.append(len(scripted.requests))
+
+    scripted.answers(*(page(str(state)) for state in range(5)))
+    assert len(await v7.list_live(account, None, SINCE, more)) == 5
+    assert waits == [1, 2, 3, 4]
+    assert all("channel" not in request.url.params for request in scripted.requests)
 
 
 async def test_list_names_a_task_once_that_changes_state_meanwhile(
