@@ -6,6 +6,7 @@ object, and run at least once where this operator needs exactly once.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ import kopf
 from agora_transcription.api import GROUP, PLURAL, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from agora_transcription.controller.cache import TaskCache
     from agora_transcription.controller.queue import WorkQueue
     from agora_transcription.controller.reconciler import Reconciler
+    from agora_transcription.controller.resync import Resync
 
 __all__ = ["Login", "make_registry", "make_settings"]
 
@@ -27,12 +29,15 @@ Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 WATCH_INACTIVITY_SECONDS = 70.0
 """A watch without even a bookmark for so long is taken for dead, and begun again."""
 
+LONGEST_BACKOFF_SECONDS = 10.0
+"""Pause between two tries to list or to watch while the API server is away: it is away for minutes in an upgrade."""
+
 WORKER_IDLE_SECONDS = 0.1
 """kopf keeps a worker per object for so long after its last event: its default of 5 s triples the memory at 5,000."""
 
 
 def make_registry(
-    cache: TaskCache, queue: WorkQueue[str], reconciler: Reconciler, login: Login
+    cache: TaskCache, queue: WorkQueue[str], reconciler: Reconciler, resync: Resync, login: Login
 ) -> kopf.OperatorRegistry:
     """Register the two things that kopf does here: it logs in, and it hands on events."""
     registry = kopf.OperatorRegistry()
@@ -48,7 +53,10 @@ def make_registry(
         if event["type"] == "DELETED":
             reconciler.gone(uid)
             return
-        is_new = event["type"] == "ADDED" and cache.get(uid) is None
+        is_known = cache.get(uid) is not None
+        if event["type"] is None and is_known:
+            resync.relisted()
+        is_new = event["type"] == "ADDED" and not is_known
         if cache.offer(body):
             if is_new:
                 reconciler.created(uid)
@@ -66,11 +74,21 @@ def make_settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = 500
     settings.networking.connect_timeout = 10
     settings.networking.request_timeout = 30
+    settings.networking.error_backoffs = _Patience()  # kopf's own end after 54 s, and the process with them
     settings.scanning.disabled = True  # the kinds are known: no watch on CRDs and namespaces, and no rights for it
     settings.posting.enabled = False  # events are posted through the store
     settings.peering.standalone = True
     settings.persistence.diffbase_storage = _NoDiffBase()  # it deep-copies every body for handlers that are not there
     return settings
+
+
+class _Patience:
+    """Pauses between tries that never come to an end; each use begins with the short ones."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (1.0, 1.0, 2.0, 3.0, 5.0, 8.0)
+        while True:
+            yield LONGEST_BACKOFF_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

@@ -115,7 +115,9 @@ class _Operator:
 
     async def run(self, stack: AsyncExitStack) -> None:
         await self._serve(stack)
-        registry = make_registry(self.cache, self.queue, self.reconciler, lambda: login(self.settings.kubeconfig))
+        registry = make_registry(
+            self.cache, self.queue, self.reconciler, self.resync, lambda: login(self.settings.kubeconfig)
+        )
         began = time.monotonic()
 
         @kopf.on.cleanup(registry=registry)

@@ -2,7 +2,8 @@
 
 A watch can lose events: a deletion across a re-list, a connection that stays open and says nothing. What is found newer
 here than the watch has told even a moment later is worked on at once, and counted; again and again, it means that the
-watch is dead, and only a restart helps.
+watch is dead, and only a restart helps. After a re-list of kopf's, which says nothing of what has gone, the next look
+does not wait for its time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.controller.cache import is_newer
@@ -59,6 +61,11 @@ class Resync:
         self._interval = interval
         self._grace = grace
         self._missed_in_a_row = 0
+        self._relisted = asyncio.Event()
+
+    def relisted(self) -> None:
+        """The watch has begun anew with a list, which does not tell what was deleted before."""
+        self._relisted.set()
 
     def check(self) -> str | None:
         """For `/healthz`: what is wrong with the watch."""
@@ -67,16 +74,25 @@ class Resync:
         return f"the last {self._missed_in_a_row} resyncs found changes that the watch has not told"
 
     async def run(self) -> None:
-        """Look every `INTERVAL`, until cancelled."""
+        """Look every `INTERVAL` and after each re-list, until cancelled."""
         while True:
-            await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval * random.uniform(0.9, 1.1)):  # noqa: S311 - no secret
+                    await self._relisted.wait()
+                    await asyncio.sleep(self._grace)  # one look for all that a re-list tells
+            after_relist = self._relisted.is_set()
+            self._relisted.clear()
             try:
-                await self.look()
+                await self.look(after_relist=after_relist)
             except StoreError as error:
                 logger.warning("Resync: %s", error)
 
-    async def look(self) -> None:
-        """Compare once, and work on what is different."""
+    async def look(self, *, after_relist: bool = False) -> None:
+        """Compare once, and work on what is different.
+
+        Args:
+            after_relist: That deletions were missed is no sign of a dead watch then.
+        """
         before = {task.metadata.uid for task in self._cache}
         listed: dict[str, Body] = {}
         async for body in self._store.all():
@@ -91,7 +107,8 @@ class Resync:
         for uid in vanished:
             self._reconciler.gone(uid)
         self._metrics.missed_events.inc(len(missed) + len(vanished))
-        self._missed_in_a_row = self._missed_in_a_row + 1 if missed or vanished else 0
+        is_blamed = missed or (vanished and not after_relist)
+        self._missed_in_a_row = self._missed_in_a_row + 1 if is_blamed else 0
 
     def _is_news(self, body: Body) -> bool:
         known = self._cache.get(body["metadata"]["uid"])

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import kopf
 import pytest
 
 from agora_transcription.controller.cache import TaskCache
-from agora_transcription.controller.handlers import make_registry, make_settings
+from agora_transcription.controller.handlers import LONGEST_BACKOFF_SECONDS, make_registry, make_settings
 from unit.controller.builders import UID, body_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from agora_transcription.controller.queue import WorkQueue
     from agora_transcription.controller.reconciler import Reconciler
+    from agora_transcription.controller.resync import Resync
 
 
 class Watch:
@@ -26,7 +28,10 @@ class Watch:
         self.created_: list[str] = []
         self.gone_: list[str] = []
         self.added: list[str] = []
-        registry = make_registry(self.cache, cast("WorkQueue[str]", self), cast("Reconciler", self), self.login)
+        self.relists = 0
+        registry = make_registry(
+            self.cache, cast("WorkQueue[str]", self), cast("Reconciler", self), cast("Resync", self), self.login
+        )
         (handler,) = registry._watching.get_all_handlers()  # kopf has no other way to ask
         self._handler = cast("Callable[..., Awaitable[None]]", handler.fn)
 
@@ -43,6 +48,9 @@ class Watch:
         self.cache.drop(uid)
         self.gone_.append(uid)
 
+    def relisted(self) -> None:
+        self.relists += 1
+
     async def tell(self, kind: str | None, body: dict[str, Any]) -> None:
         await self._handler(event={"type": kind, "object": body}, memo=None, patch=None)
 
@@ -50,6 +58,22 @@ class Watch:
 @pytest.fixture
 def watch() -> Watch:
     return Watch()
+
+
+async def test_an_object_that_is_listed_again_tells_of_a_re_list(watch: Watch) -> None:
+    """Which says nothing of the objects that were deleted before it."""
+    await watch.tell(None, body_of())
+    await watch.tell("MODIFIED", body_of(resourceVersion="11"))
+    assert watch.relists == 0
+    await watch.tell(None, body_of(resourceVersion="11"))
+    assert watch.relists == 1
+
+
+def test_the_api_server_may_be_away_for_long() -> None:
+    """kopf ends the operator with the last of the pauses: there is none, and all are short."""
+    pauses = list(islice(cast("Iterable[float]", make_settings().networking.error_backoffs), 500))
+    assert sum(pauses) > 3600
+    assert max(pauses) <= LONGEST_BACKOFF_SECONDS
 
 
 async def test_a_listed_object_may_have_been_started_by_an_earlier_process(watch: Watch) -> None:

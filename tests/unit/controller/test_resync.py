@@ -100,3 +100,24 @@ async def test_an_object_that_vanished_unseen_is_dropped(scene: Scene, resync: R
     assert resync.check() is None
     await resync.look()
     assert resync.check() is None, "it is missed once only"
+
+
+async def test_a_re_list_brings_the_look_forward(scene: Scene, resync: Resync) -> None:
+    """kopf's list does not tell of what was deleted before it: nothing may be kept of that."""
+    await scene.running()
+    scene.server.object = None
+    running = asyncio.create_task(resync.run())
+    resync.relisted()
+    async with asyncio.timeout(5):
+        while scene.process.cache.get(UID) is not None:
+            await asyncio.sleep(0)
+    running.cancel()
+    assert resync.check() is None
+
+
+async def test_deletions_that_re_lists_have_hidden_are_no_sign_of_a_dead_watch(scene: Scene, resync: Resync) -> None:
+    await scene.running()
+    scene.server.object = None
+    await resync.look(after_relist=True)
+    assert scene.process.cache.get(UID) is None
+    assert resync._missed_in_a_row == 0
