@@ -109,7 +109,7 @@ _STATUSES: Mapping[int, Mapping[Operation | None, type[AgoraError]]] = {
     408: {None: Upstream},
     409: {"start": Conflict, None: Busy},
     410: {**dict.fromkeys(_OF_A_TASK, Gone), "list": NotSupported},
-    422: {None: QuotaExceeded},
+    422: dict.fromkeys(("acquire", "start"), QuotaExceeded),  # only what begins can be one too many
 }
 
 

@@ -6,11 +6,15 @@
 | Throttled | Throttled | what Agora asked for; the whole account waits |
 | Busy | AgoraUnavailable | 5 s at least |
 | Conflict without an id | AdoptionUndecided | 5 s, doubling to 1 min; a deleted object gives up in the end |
+| NotSupported, by the list | AdoptionUndecided | likewise |
 | CredentialsRefused | CredentialsRefused | 5 min, or at once when the Secret or the spec changes |
 | ServiceNotEnabled | ServiceNotEnabled | 5 min, or at once likewise |
 | TokenRefused | RequestRefused | 5 min; where the token was never used another one is acquired at once |
 | QuotaExceeded | QuotaExceeded | 1 min, or at once likewise |
-| RequestRefused and the rest | RequestRefused | 10 min, or at once likewise |
+| RequestRefused | RequestRefused | 10 min, or at once likewise |
+
+A query or a stop has nothing in it that a spec could change: refused, it counts as a fault of Agora's, and only a
+deleted object gives up in the end.
 """
 
 from __future__ import annotations
@@ -39,6 +43,10 @@ UNDECIDED_LONGEST_RETRY: Final = 60.0
 QUOTA_RETRY: Final = 60.0
 REFUSED_RETRY: Final = 300.0
 WRONG_RETRY: Final = 600.0
+
+LATE_EFFECTS: Final = (2, 3)
+"""Failures in a row at which a refused update is soon sent again: the one before, whose answer never came, may have
+taken its effect a moment ago, and Agora wants 5 s between updates."""
 
 SILENT_POLLS: Final = 2
 """Failed polls in a row that say nothing yet about the task: it runs on while Agora's API has a bad moment."""
@@ -86,35 +94,35 @@ def _judge(
 ) -> tuple[float, Verdict, bool]:
     """The pause, the verdict, and whether no repetition helps."""
     spread = 1 + jitter / 10
-    if isinstance(error, agora.CircuitOpen | agora.Refused | agora.TokenRefused | agora.NotSupported):
-        pause, verdict = _lasting(f"Secret {task.metadata.namespace}/{task.spec.credentials_secret_ref.name}", error)
-        return pause * spread, verdict, True
     pause = backoff(failures, jitter)
+    of_the_task = isinstance(error, agora.AgoraError) and error.operation in {"query", "stop"}
     match error:
+        case agora.RequestRefused() | agora.QuotaExceeded() if of_the_task:
+            message = f"Agora refuses what it should not; tried again by itself ({error})"
+            return pause, retrying(Reason.AGORA_UNAVAILABLE, message), task.deleting
+        case agora.CircuitOpen() | agora.Refused() | agora.TokenRefused():
+            secret = f"Secret {task.metadata.namespace}/{task.spec.credentials_secret_ref.name}"
+            lasts, verdict = _lasting(secret, error)
+            late = isinstance(error, agora.RequestRefused) and error.operation == "update" and failures in LATE_EFFECTS
+            return (BUSY_RETRY if late else lasts) * spread, verdict, True
         case agora.Throttled():
-            again = max(error.retry_after or pause, 1.0)
-            return (
-                again * spread,
-                retrying(Reason.THROTTLED, f"Agora asks for fewer requests; tried again by itself ({error})"),
-                False,
+            message = f"Agora asks for fewer requests; tried again by itself ({error})"
+            return max(error.retry_after or pause, 1.0) * spread, retrying(Reason.THROTTLED, message), False
+        case agora.Conflict() | agora.NotSupported():
+            which = (
+                "has no list that tells which one" if isinstance(error, agora.NotSupported) else "does not say which"
             )
-        case agora.Conflict():
-            message = f"An Agora task of this object runs already, and Agora does not say which one ({error})"
+            message = f"An Agora task of this object runs already, and Agora {which} ({error})"
             again = min(UNDECIDED_LONGEST_RETRY, BUSY_RETRY * 2 ** min(failures - 1, 10))
             return again * spread, retrying(Reason.ADOPTION_UNDECIDED, message), task.deleting
         case agora.Busy():
             message = f"Agora is busy with the task ({error})"
             return max(BUSY_RETRY, pause) * spread, retrying(Reason.AGORA_UNAVAILABLE, message), False
         case agora.Gone():
-            return pause, retrying(Reason.AGORA_UNAVAILABLE, f"Agora does not know the task ({error})"), False
+            message = f"Agora does not know the task ({error})"
         case _:
-            return (
-                pause,
-                retrying(
-                    Reason.AGORA_UNAVAILABLE, f"Agora cannot be reached or fails; tried again by itself ({error})"
-                ),
-                False,
-            )
+            message = f"Agora cannot be reached or fails; tried again by itself ({error})"
+    return pause, retrying(Reason.AGORA_UNAVAILABLE, message), False
 
 
 def _lasting(secret: str, error: agora.AgoraError | agora.CircuitOpen) -> tuple[float, Verdict]:

@@ -132,6 +132,8 @@ V7: list[Row] = [
     ("start", 422, {"reason": "ResourceQuotaLimitExceeded"}, QuotaExceeded),
     ("start", 400, {"reason": "ConcurrencyLimitExceeded"}, QuotaExceeded),
     ("start", 422, {"detail": "too many"}, QuotaExceeded),
+    ("update", 422, {"detail": "unprocessable"}, RequestRefused),
+    ("query", 422, {"detail": "unprocessable"}, RequestRefused),
     ((*EVERY, "list"), 429, "", Throttled),
     ((*EVERY, "list"), 429, {"reason": "ServiceNotEnabled"}, Throttled),
     # 5xx

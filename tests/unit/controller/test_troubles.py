@@ -42,7 +42,11 @@ def test_back_off_of_something_that_has_failed_for_years() -> None:
         (agora.ServiceNotEnabled("start"), Reason.SERVICE_NOT_ENABLED, [300, 300], "False", True),
         (agora.QuotaExceeded("start"), Reason.QUOTA_EXCEEDED, [60, 60], "False", True),
         (agora.RequestRefused("start", code=400), Reason.REQUEST_REFUSED, [600, 600], "False", True),
-        (agora.NotSupported("list"), Reason.REQUEST_REFUSED, [600, 600], "False", True),
+        (agora.RequestRefused("update", code=400), Reason.REQUEST_REFUSED, [600, 5, 5, 600], "False", True),
+        (agora.NotSupported("list"), Reason.ADOPTION_UNDECIDED, [5, 10, 20, 40, 60, 60], "False", False),
+        (agora.RequestRefused("stop", code=400), Reason.AGORA_UNAVAILABLE, [1, 3, 6, 12], "False", False),
+        (agora.QuotaExceeded("stop", code=422), Reason.AGORA_UNAVAILABLE, [1, 3, 6, 12], "False", False),
+        (agora.TokenRefused("stop", code=400), Reason.REQUEST_REFUSED, [300, 300], "False", True),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -77,7 +81,16 @@ def test_only_what_somebody_has_to_change_stalls(error: agora.AgoraError, *, sta
     assert (verdict.reconciling is None) is stalled
 
 
-@pytest.mark.parametrize("error", [agora.Upstream("query"), agora.Ambiguous("query"), agora.Throttled("query")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        agora.Upstream("query"),
+        agora.Ambiguous("query"),
+        agora.Throttled("query"),
+        agora.RequestRefused("query"),
+        agora.QuotaExceeded("query"),
+    ],
+)
 def test_a_running_task_that_cannot_be_seen_is_not_taken_for_failed(error: agora.AgoraError) -> None:
     assert trouble_of(task_of(), error, 1, 0, NOW).verdict is None
     assert trouble_of(task_of(), error, 2, 0, NOW).verdict is None
@@ -94,9 +107,10 @@ def test_a_failed_update_keeps_the_five_seconds() -> None:
     assert trouble_of(task_of(), agora.Ambiguous("update"), 1, 0, NOW).until == NOW + timedelta(seconds=5)
 
 
-def test_an_undecided_adoption_holds_up_a_deletion_for_a_while_only() -> None:
+@pytest.mark.parametrize("error", [agora.Conflict("list"), agora.NotSupported("list"), agora.RequestRefused("stop")])
+def test_what_no_repetition_may_ever_mend_holds_up_a_deletion_for_a_while_only(error: agora.AgoraError) -> None:
     deleted = task_of(deletionTimestamp=rfc3339(NOW))
-    assert trouble_of(deleted, agora.Conflict("list"), 1, 0, NOW).lasting
+    assert trouble_of(deleted, error, 1, 0, NOW).lasting
 
 
 @pytest.mark.parametrize(
