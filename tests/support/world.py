@@ -23,6 +23,10 @@ CREDENTIALS = {
 }
 """The simulator's account."""
 
+STORAGE_KEYS = {"accessKey": "AKIA-of-the-tests", "secretKey": "storage-secret-of-the-tests"}
+CHANNEL_KEYS = {"secret": "channel-secret-of-the-tests", "salt": "c2FsdC1vZi10aGUtdGVzdHMtMzItYnl0ZXMtbG9uZyE="}
+"""The Secrets of a task that stores captions of an encrypted channel."""
+
 
 class World:
     """What a life-cycle test needs."""
