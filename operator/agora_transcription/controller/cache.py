@@ -38,6 +38,8 @@ class TaskCache:
 
     def __init__(self) -> None:
         self._tasks: dict[str, TranscriptionTask] = {}
+        self._owners: dict[str, str] = {}
+        """Uids by the Agora task that the status names."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -56,7 +58,7 @@ class TaskCache:
         if known is not None and not is_newer(metadata["resourceVersion"], known.metadata.resource_version):
             return False
         try:
-            self._tasks[metadata["uid"]] = TranscriptionTask.parse(body)
+            task = self._tasks[metadata["uid"]] = TranscriptionTask.parse(body)
         except ValidationError as error:
             # Only an object that was stored under another CRD can be so; it stays as it is until somebody mends it.
             fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
@@ -64,11 +66,21 @@ class TaskCache:
                 "%s/%s cannot be read: %s", metadata.get("namespace"), metadata.get("name"), fields
             )
             return False
+        if known is None or known.status.task_id != task.status.task_id:
+            self._disown(known)
+            if task.status.task_id is not None:
+                self._owners[task.status.task_id] = task.metadata.uid
         return True
 
     def drop(self, uid: str) -> TranscriptionTask | None:
         """Forget an object that is gone."""
-        return self._tasks.pop(uid, None)
+        task = self._tasks.pop(uid, None)
+        self._disown(task)
+        return task
+
+    def owner(self, task_id: str) -> str | None:
+        """The uid of the object whose status names an Agora task."""
+        return self._owners.get(task_id)
 
     def known_task_ids(self, but: str) -> set[str]:
         """The Agora tasks that belong or belonged to any object, but for the current one of `but`."""
@@ -92,6 +104,11 @@ class TaskCache:
             and (other.status.instance_id is not None or not other.status.written)
             for other in self._tasks.values()
         )
+
+    def _disown(self, task: TranscriptionTask | None) -> None:
+        task_id = task.status.task_id if task else None
+        if task is not None and task_id is not None and self._owners.get(task_id) == task.metadata.uid:
+            del self._owners[task_id]
 
     def by_phase(self) -> Counter[str]:
         """How many objects are in which phase; those never written are `Pending`."""

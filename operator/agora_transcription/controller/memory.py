@@ -14,7 +14,7 @@ from agora_transcription.controller.troubles import trouble_of
 if TYPE_CHECKING:
     from agora_transcription.agora import AgoraError
     from agora_transcription.api import TaskStatus, TranscriptionTask
-    from agora_transcription.controller.steps import Problem
+    from agora_transcription.controller.steps import Farewell, Problem
     from agora_transcription.controller.translate import Credentials
 
 __all__ = ["Memory", "now"]
@@ -23,6 +23,9 @@ FIRST_LOOK: Final = 0.25
 """Seconds until a task that is starting or stopping is looked at again; grows by half with each look."""
 
 LONGEST_LOOK: Final = 5.0
+
+FAREWELL_LOOKS: Final = 8
+"""How often, in about 12 s, a task is looked at that is said to have ended and still runs, until that is forgotten."""
 
 Circumstances = tuple[int, bool, str]
 """Generation, being deleted, and a digest of the credentials: what has to change for a refusal to be tried again."""
@@ -52,6 +55,7 @@ class Memory:
         unrecorded: What Agora did and no status says yet, with the task as it was then.
         circumstances: Those in which the troubles came up.
         task_id: The Agora task that `observation` and `gone` are about.
+        farewell: The last end that Agora has notified.
         deleting_since: Since when this process knows that the object is deleted.
         released: The finalizer is being removed, so the object goes with the operator's consent.
     """
@@ -69,6 +73,7 @@ class Memory:
     unrecorded: tuple[TranscriptionTask, TaskStatus] | None = None
     circumstances: Circumstances | None = None
     task_id: str | None = None
+    farewell: Farewell | None = None
     deleting_since: datetime | None = None
     released: bool = False
 
@@ -82,6 +87,7 @@ class Memory:
             problem=problem,
             unsent=self.unsent,
             observation=self.observation,
+            farewell=self.farewell if self.farewell and self.farewell.task_id == self.task_id else None,
             gone=self.gone,
             reserved=self.reserved,
             conflict_since=self.conflict_since,
@@ -124,15 +130,29 @@ class Memory:
         self.failures.pop(operation, None)
         self.trouble.pop(operation, None)
 
+    def hear(self, farewell: Farewell | None) -> None:
+        """Agora has notified something: look at once, and let only that count."""
+        self.farewell = farewell or self.farewell
+        self.looks = 0
+        self.poll_at = now()
+
     def see(self, observation: Observation, interval: float) -> None:
         """Keep Agora's answer, and plan the next look: soon while something is going on, else after the interval."""
         self.observation = observation
-        if observation.state in {State.STARTING, State.STOPPING}:
+        if observation.state in {State.STARTING, State.STOPPING} or self._awaits_end(observation):
             self.look_soon(interval)
             return
         self.looks = 0
         # Spread, so that tasks that began together are not polled together for ever.
         self.poll_at = now() + timedelta(seconds=interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+
+    def _awaits_end(self, observation: Observation) -> bool:
+        """Whether a task that runs is said to have ended: what answers queries may not have heard of it yet."""
+        if self.farewell is None or self.farewell.task_id != observation.task_id or observation.state.ended:
+            return False
+        if self.looks >= FAREWELL_LOOKS:
+            self.farewell = None
+        return self.farewell is not None
 
     def look_soon(self, interval: float) -> None:
         """Look again in a moment, and a little later each time."""

@@ -160,7 +160,10 @@ class _Decision(Grounds):
 
     def _last_words(self) -> str:
         """What Agora said of the task's end, as much as the history keeps."""
-        return self.known.observation.message[: transitions.WORD_LIMIT] if self.known.observation else ""
+        farewell, observation = self.known.farewell, None if self.known.gone else self.known.observation
+        if farewell is not None and (observation is None or observation.state is farewell.state):
+            return farewell.message
+        return observation.message[: transitions.WORD_LIMIT] if observation else ""
 
     # Keeping one running -------------------------------------------------------------------------------------------
 
@@ -182,7 +185,8 @@ class _Decision(Grounds):
         return self._update_poll_or_rest()
 
     def _ended_by_itself(self) -> Write:
-        reason = policy.end_reason(self.task, None if self.known.gone else self.known.observation, self.now)
+        observation = None if self.known.gone else self.known.observation
+        reason = policy.end_reason(self.task, observation, self.known.farewell, self.now)
         another: Verdict | None = None
         if reason in policy.DELIBERATE:
             another = transitions.STARTING

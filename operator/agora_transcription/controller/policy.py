@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agora_transcription.agora.models import Observation
     from agora_transcription.api import TaskSpec, TaskStatus, TranscriptionTask
     from agora_transcription.api.conditions import Verdict
+    from agora_transcription.controller.steps import Farewell
 
 __all__ = [
     "DELIBERATE",
@@ -35,6 +36,13 @@ RESTART_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0, 0, 1
 
 EARLY_END: Final = timedelta(minutes=10)
 """A task that ended by itself sooner than this counts towards the pause before the next."""
+
+NOTIFIED: Final = {
+    "Idle for too long": EndReason.IDLE,
+    "Task exceeded maximum lifetime": EndReason.EXPIRED,
+    "OK": EndReason.STOPPED_ELSEWHERE,
+}
+"""What the message of event 102 says of a task that has stopped (page on notifications of speech-to-text)."""
 
 DELIBERATE: Final = {
     EndReason.SPEC_CHANGED,
@@ -76,27 +84,36 @@ def restart_due(status: TaskStatus) -> datetime | None:
     return status.history[-1].end_time + RESTART_DELAYS[early] if early else None
 
 
-def end_reason(task: TranscriptionTask, observation: Observation | None, now: datetime) -> EndReason:
+def end_reason(
+    task: TranscriptionTask, observation: Observation | None, farewell: Farewell | None, now: datetime
+) -> EndReason:
     """Why a task has ended, as far as it can be told.
 
     A stop of the operator's own comes first, even one that was cut off before the status could say so. Agora's status
-    names no cause ("STOPPED" covers idleness, the lifetime and a stop by anybody), so for the rest age decides.
+    names no cause ("STOPPED" covers idleness, the lifetime and a stop by anybody): only its notification does, and
+    where none has come age decides.
 
     Args:
         task: The object whose task ended.
         observation: Agora's answer; None if it does not know the task any more.
+        farewell: What Agora has notified of the end.
         now: The time.
     """
     status = task.status
     due = rollover_due(status)
+    notified = _notified(observation, farewell)
     if status.stop_reason is not None:
         return status.stop_reason
     if status.start_hash != start_hash(task.spec):
         return EndReason.SPEC_CHANGED
+    if notified in {EndReason.IDLE, EndReason.EXPIRED}:
+        return notified
     if status.expiry_time is not None and now >= status.expiry_time:
         return EndReason.EXPIRED
     if due is not None and now >= due:
         return EndReason.ROLLED_OVER
+    if notified is not None:
+        return notified
     if observation is None:
         return EndReason.DISAPPEARED
     if observation.state is State.FAILED:
@@ -105,6 +122,13 @@ def end_reason(task: TranscriptionTask, observation: Observation | None, now: da
     if idle and status.start_time is not None and now - status.start_time >= idle:
         return EndReason.IDLE
     return EndReason.STOPPED_ELSEWHERE
+
+
+def _notified(observation: Observation | None, farewell: Farewell | None) -> EndReason | None:
+    """The reason that Agora has notified; None where it has not, or where a query says otherwise."""
+    if farewell is None or (observation is not None and observation.state is not farewell.state):
+        return None
+    return EndReason.FAILED if farewell.state is State.FAILED else NOTIFIED.get(farewell.message)
 
 
 def another_follows(spec: TaskSpec, reason: EndReason) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from agora_transcription import agora
 from agora_transcription.controller.calls import Caller, priority_of
 from agora_transcription.controller.memory import Memory, now
+from agora_transcription.controller.notifications import Event
 from agora_transcription.controller.plan import decide
 from agora_transcription.controller.steps import (
     AddFinalizer,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from agora_transcription.controller.cache import TaskCache
     from agora_transcription.controller.credentials import CredentialStore
     from agora_transcription.controller.events import EventPoster
+    from agora_transcription.controller.notifications import Notification
     from agora_transcription.controller.queue import WorkQueue
     from agora_transcription.controller.translate import Credentials
 
@@ -105,6 +107,13 @@ class Reconciler:
     def created(self, uid: str) -> None:
         """An object came into being under this process's eyes: nobody can have started anything for it."""
         self._memory(uid).unsent = True
+
+    def notified(self, uid: str, notification: Notification) -> None:
+        """Agora has notified something about an object's task: it is looked at soon, and only that counts."""
+        if notification.event == Event.JOINED and self._is_running(uid):
+            return  # no news
+        self._memory(uid).hear(notification.farewell)
+        self.queue.add(uid)
 
     def gone(self, uid: str) -> None:
         """An object does not exist any more."""
@@ -288,13 +297,16 @@ class Reconciler:
     def _memory(self, uid: str) -> Memory:
         memory = self._memories.get(uid)
         if memory is None:
-            task = self.services.cache.get(uid)
-            settled = task is not None and task.status.agora_status in {"RUNNING", "STARTED", "IN_PROGRESS"}
             # After a restart the running tasks are looked at in the course of one interval, the others at once.
-            delay = random.uniform(0, self._interval) if settled else 0.0  # noqa: S311 - no secret
+            delay = random.uniform(0, self._interval) if self._is_running(uid) else 0.0  # noqa: S311 - no secret
             memory = Memory(poll_at=now() + timedelta(seconds=delay), last_sent=self._began)
             self._memories[uid] = memory
         return memory
+
+    def _is_running(self, uid: str) -> bool:
+        """Whether the status says that Agora's task runs."""
+        task = self.services.cache.get(uid)
+        return task is not None and task.status.agora_status in {"RUNNING", "STARTED", "IN_PROGRESS"}
 
     def _again_in(self, uid: str, seconds: float) -> None:
         self.queue.add_at(uid, time.monotonic() + max(seconds, 0.0))

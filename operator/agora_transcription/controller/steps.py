@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from agora_transcription.agora.models import Dialect, Handle, Observation, Update
+    from agora_transcription.agora.models import Dialect, Handle, Observation, State, Update
     from agora_transcription.api import EndReason, Reason, TaskStatus
     from agora_transcription.api.conditions import Verdict
     from agora_transcription.controller.translate import Credentials
@@ -19,6 +19,7 @@ __all__ = [
     "AddFinalizer",
     "Call",
     "DeleteObject",
+    "Farewell",
     "Idle",
     "Known",
     "Look",
@@ -59,6 +60,21 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Farewell:
+    """What Agora has notified of a task's end. It counts only for this task, and once a query says the same.
+
+    Attributes:
+        task_id: The Agora task.
+        state: How it ended.
+        message: Why, in Agora's words, made fit to be shown.
+    """
+
+    task_id: str
+    state: State
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What this process knows of a task beyond the object itself. All of it can be lost: a restart starts from nothing.
 
@@ -68,6 +84,7 @@ class Known:
         problem: Why the Secrets cannot be used now.
         unsent: No start of the current attempt has been sent, by any process.
         observation: Agora's last answer about `status.taskId`.
+        farewell: What Agora has notified of the end of `status.taskId`.
         gone: Agora does not know `status.taskId` any more, or has agreed to stop it while the object is deleted.
         reserved: The sequenceId that this process has written to the status and not used yet.
         conflict_since: Since when starts of this attempt are answered with a conflict that names no task.
@@ -83,6 +100,7 @@ class Known:
     problem: Problem | None = None
     unsent: bool = False
     observation: Observation | None = None
+    farewell: Farewell | None = None
     gone: bool = False
     reserved: int | None = None
     conflict_since: datetime | None = None

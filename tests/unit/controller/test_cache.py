@@ -73,6 +73,37 @@ def test_tasks_of_others_and_former_tasks_are_known() -> None:
     assert cache.known_task_ids(but="another") == {"mine-before", "mine", "retiring", "theirs-before"}
 
 
+def test_the_owner_of_an_agora_task_is_found() -> None:
+    cache = TaskCache()
+
+    def offer(version: int, task_id: str | None, uid: str = UID) -> None:
+        status = {"observedGeneration": 1, **({"taskId": task_id} if task_id else {})}
+        cache.offer(body_of(status=status, resourceVersion=str(version), uid=uid))
+
+    offer(1, None)
+    assert cache.owner("first") is None
+    offer(2, "first")
+    offer(1, "old echo")
+    assert (cache.owner("first"), cache.owner("old echo")) == (UID, None)
+    offer(3, "second")
+    assert (cache.owner("first"), cache.owner("second")) == (None, UID)
+    offer(4, "second")
+    offer(1, "first", "another")
+    assert (cache.owner("first"), cache.owner("second")) == ("another", UID)
+    offer(5, None)
+    cache.drop("another")
+    assert (cache.owner("first"), cache.owner("second")) == (None, None)
+
+
+def test_an_owner_is_not_forgotten_with_another_that_claimed_the_same_task() -> None:
+    cache = TaskCache()
+    status = {"observedGeneration": 1, "taskId": "claimed"}
+    cache.offer(body_of(status=status))
+    cache.offer(body_of(status=status, uid="another"))
+    cache.drop(UID)
+    assert cache.owner("claimed") == "another"
+
+
 def test_objects_are_counted_by_phase() -> None:
     cache = TaskCache()
     cache.offer(body_of())

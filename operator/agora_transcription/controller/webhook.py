@@ -1,0 +1,81 @@
+"""Where Agora's notifications come in: `POST /agora/notifications`, for whatever ends TLS in front of it.
+
+Nothing of a request is logged: its body names channels, and its header is worth trying again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from agora_transcription.controller.notifications import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agora_transcription.controller.notifications import Receiver
+
+__all__ = ["MAX_BODY", "PATH", "WebhookServer"]
+
+PATH: Final = "/agora/notifications"
+
+SIGNATURE: Final = "Agora-Signature-V2"
+"""HMAC-SHA256; `Agora-Signature`, which is SHA-1, is not looked at."""
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes; Agora's are below 1 KiB."""
+
+READ_SECONDS: Final = 5.0
+"""How long a body may take to come: Agora waits for an answer for 10 s."""
+
+CLOSE_SECONDS: Final = 1.0
+"""How long requests may take to end when the operator does."""
+
+
+class WebhookServer:
+    """An HTTP server with one page."""
+
+    def __init__(self, receiver: Receiver, ready: Callable[[], bool], count: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            receiver: Decides what becomes of each notification.
+            ready: Whether this process acts on objects; while it does not, Agora is asked to try again.
+            count: Told what became of each notification.
+        """
+        self._receiver = receiver
+        self._ready = ready
+        self._count = count
+        application = web.Application(client_max_size=MAX_BODY)
+        application.router.add_post(PATH, self._receive)
+        # The signature is over the bytes as they come: nothing is decompressed.
+        self._runner = web.AppRunner(
+            application, access_log=None, auto_decompress=False, shutdown_timeout=CLOSE_SECONDS
+        )
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; answers the port, which is chosen for port 0."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host or None, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        await self._runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        if not self._ready():
+            self._count("standby")
+            return web.json_response({"status": "not ready, try again"}, status=503)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        result = self._receiver.receive(body, request.headers.get(SIGNATURE, ""))
+        self._count(result)
+        if result is Result.MALFORMED:
+            return web.json_response({"status": "no JSON object"}, status=400)
+        return web.json_response({"status": "ok"})
