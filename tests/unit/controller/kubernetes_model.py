@@ -244,6 +244,8 @@ class Told:
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
+        self.warnings: list[str] = []
+        """The messages of how it ended badly."""
 
     def changed(self, task: TranscriptionTask, before: TaskStatus, after: TaskStatus) -> None:  # noqa: ARG002 - as the poster's
         if after.ready is not None and (before.ready is None or before.ready.reason != after.ready.reason):
@@ -251,6 +253,8 @@ class Told:
 
     def ended(self, task: TranscriptionTask, reason: str, message: str, *, warning: bool = False) -> None:  # noqa: ARG002 - as the poster's
         self.reasons.append(reason)
+        if warning:
+            self.warnings.append(message)
 
 
 class Process:

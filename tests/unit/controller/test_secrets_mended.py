@@ -160,6 +160,46 @@ async def test_a_rotated_secret_is_read_again_before_anybody_is_told_that_the_ol
     assert list(scene.agora.tasks) == ["agora-1"]
 
 
+@DIALECTS
+async def test_a_secret_that_is_deleted_first_does_not_keep_the_task_from_being_stopped(
+    scene: Scene, dialect: Dialect
+) -> None:
+    """A namespace is deleted in any order: what this process has read is good enough for one more call."""
+    await scene.running(**api_of(dialect))
+    scene.server.set_secret(None)
+    await scene.pass_time(credentials.FRESH_SECONDS + 60)
+    assert scene.reason == "SecretNotFound"
+    scene.server.request_deletion()
+    await scene.pass_time(5)
+    assert not scene.exists()
+    assert scene.agora.live() == []
+    assert scene.process.events.warnings == []
+
+
+@DIALECTS
+@pytest.mark.parametrize("returns", [False, True], ids=["for good", "for nine minutes"])
+async def test_a_process_that_never_read_the_secret_waits_ten_minutes_and_names_the_task_that_it_leaves(
+    scene: Scene, dialect: Dialect, *, returns: bool
+) -> None:
+    await scene.running(**api_of(dialect))
+    scene.server.set_secret(None)
+    scene.restart()
+    scene.server.request_deletion()
+    calls = list(scene.agora.calls)
+    await scene.pass_time(540)
+    assert scene.reason == "SecretNotFound"
+    assert scene.agora.calls == calls
+    if returns:
+        replace_secret(scene, SECRET)
+    await scene.pass_time(59)
+    assert scene.exists() is not returns
+    await scene.pass_time(5)
+    assert not scene.exists()
+    assert len(scene.agora.live()) == (0 if returns else 1)
+    left = ["The Agora task agora-1 could not be stopped: it ends when idle, or with its lifetime"]
+    assert scene.process.events.warnings == ([] if returns else left)
+
+
 def special_secret(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Add a second Secret, as wrong as can be; answers its content, which may be changed."""
     content = dict.fromkeys(("accessKey", "secretKey", "secret"), WRONG) | {"salt": SALT}
