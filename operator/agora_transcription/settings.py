@@ -34,7 +34,7 @@ class OperatorSettings(BaseSettings):
         ),
     ] = ()
     agora_url: Annotated[
-        str, Field(description="Base URL of Agora's REST API.", pattern=r"^https?://[^/\s]+(/\S*)?$")
+        str, Field(description="Base URL of Agora's REST API.", pattern=r"^https?://[^/\s@]+(/\S*)?$")
     ] = "https://api.agora.io"
     agora_api: Annotated[
         Literal["v7", "v6"],

@@ -52,6 +52,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, nam
     [
         ("agora_url", "api.agora.io"),
         ("agora_url", "https://api.agora.io/a path"),
+        ("agora_url", "https://user:password@api.agora.io"),
         ("agora_api", "v5"),
         ("requests_per_second", -1),
         ("workers", 0),
