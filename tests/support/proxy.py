@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 
 HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 
+GONE = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "reason": "Expired",
+    "code": 410,
+    "message": "too old resource version: 1 (2)",
+}
+
 Action = Literal["hold before", "hold after", "drop before", "drop after", "answer"]
 
 
@@ -146,6 +155,13 @@ class ApiProxy:
     def cut_watches(self) -> None:
         """Close every watch in the middle of what it says."""
         for stream in list(self._watches):
+            _abort(stream)
+
+    async def expire_watches(self) -> None:
+        """Tell every watch that its resourceVersion is too old: 410 Gone, which asks for a new list."""
+        for stream in list(self._watches):
+            with suppress(ConnectionError):
+                await stream.write(json.dumps({"type": "ERROR", "object": GONE}).encode() + b"\n")
             _abort(stream)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
