@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import secrets
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+import yaml
+from pydantic import SecretStr
 
+from agora_transcription import agora
 from agora_transcription.local.cluster import KubectlError
 from support.kube import ApiError, Body, Kube, condition, has_reason, is_settled
 from support.world import CHANNEL_KEYS, STORAGE_KEYS, World, a_world
@@ -219,6 +223,23 @@ async def test_the_roles_of_one_namespace_are_enough_for_an_operator_of_one_name
     assert control_plane.kubectl("auth", "can-i", "get", "secrets", who, f"--namespace={namespace}").strip() == "yes"
     with pytest.raises(KubectlError):
         control_plane.kubectl("auth", "can-i", "get", "secrets", who, "--namespace=default")
+
+
+async def test_nothing_is_sent_to_an_agora_that_no_trusted_authority_vouches_for(
+    control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server stands in for it: it speaks HTTPS under an authority of its own."""
+    cluster = yaml.safe_load(control_plane.kubeconfig.read_text())["clusters"][0]["cluster"]
+    account = agora.Account("f" * 32, "customer", SecretStr("secret"))
+    async with agora.AgoraClient(cluster["server"]) as client:
+        with pytest.raises(agora.NotSent, match="Certificate"):
+            await client.dialect(agora.Dialect.V7).query(account, agora.Handle("task"))
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    async with agora.AgoraClient(cluster["server"]) as client:
+        with pytest.raises(agora.CredentialsRefused):
+            await client.dialect(agora.Dialect.V7).query(account, agora.Handle("task"))
 
 
 async def test_the_keys_of_storage_and_channel_are_told_to_agora_and_to_nobody_else(both: Tenants) -> None:

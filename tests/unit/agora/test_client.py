@@ -284,6 +284,15 @@ async def test_a_redirect_is_not_followed(v6: Agora, account: Account, scripted:
     assert len(scripted.requests) == 1
 
 
+async def test_no_proxy_is_taken_from_the_environment(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with server(answer) as agora, server(answer) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        async with AgoraClient(agora.url) as client:
+            await client.dialect(Dialect.V7).query(account, Handle("6b2c"))
+    assert (len(agora.requests), proxy.connections) == (1, 0)
+
+
 async def test_cancellation_passes_through(account: Account) -> None:
     arrived = asyncio.Event()
 
