@@ -39,7 +39,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Call
     repeated = get_origin(field.annotation) is tuple
     choices = [value for value in get_args(field.annotation) if isinstance(value, str)]
     variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-    default = "" if field.default in {None, ()} else f"  [default: {field.default!s}]"
+    default = "" if field.default in {None, (), ""} else f"  [default: {field.default!s}]"
     return click.option(
         f"--{name.replace('_', '-')}",
         name,

@@ -57,6 +57,13 @@ class OperatorSettings(BaseSettings):
     health_address: Annotated[
         str, Field(description="HOST:PORT of /healthz and /readyz; empty for none.", pattern=r"^$|^\S*:\d+$")
     ] = ":8080"
+    webhook_address: Annotated[
+        str,
+        Field(
+            description="HOST:PORT of /agora/notifications, for Agora's webhooks; empty for none.",
+            pattern=r"^$|^\S*:\d+$",
+        ),
+    ] = ""
     log_format: Annotated[Literal["text", "json"], Field(description="Format of the log lines.")] = "text"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")

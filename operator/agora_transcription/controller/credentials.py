@@ -79,6 +79,7 @@ def credentials_of(spec: TaskSpec, secrets: Mapping[str, Mapping[str, str]]) -> 
     name = spec.credentials_secret_ref.name
     try:
         account = account_of(secrets[name])
+        notification = secrets[name].get("notificationSecret", "").strip()
         storage = None
         if spec.captions.storage is not None:
             name = spec.captions.storage.credentials_secret_ref.name
@@ -92,7 +93,7 @@ def credentials_of(spec: TaskSpec, secrets: Mapping[str, Mapping[str, str]]) -> 
             )
     except SecretInvalid as error:
         raise SecretInvalid(f"{name}: {error}") from None
-    return Credentials(account, storage, encryption)
+    return Credentials(account, storage, encryption, SecretStr(notification) if notification else None)
 
 
 def secret_names(spec: TaskSpec) -> tuple[str, ...]:
@@ -177,6 +178,10 @@ class CredentialStore:
             return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_INVALID, message)
         self._last_good[task.metadata.uid] = credentials
         return credentials, None
+
+    def last_good(self, uid: str) -> Credentials | None:
+        """The last credentials of a task that were good; None if there never were any."""
+        return self._last_good.get(uid)
 
     def doubt(self, task: TranscriptionTask) -> None:
         """Agora refuses a task's credentials: they may have been renewed since they were read."""

@@ -17,10 +17,12 @@ from agora_transcription.controller.connection import connect, login
 from agora_transcription.controller.credentials import CredentialStore
 from agora_transcription.controller.events import EventPoster
 from agora_transcription.controller.handlers import make_registry, make_settings
+from agora_transcription.controller.notifications import Receiver
 from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.reconciler import Reconciler, Services
 from agora_transcription.controller.resync import Resync
 from agora_transcription.controller.store import KubernetesStore
+from agora_transcription.controller.webhook import WebhookServer
 from agora_transcription.telemetry.health import HealthServer
 from agora_transcription.telemetry.metrics import Metrics
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kubernetes.aio import client
+    from pydantic import SecretStr
 
     from agora_transcription.settings import OperatorSettings
 
@@ -159,6 +162,21 @@ class _Operator:
             with _named("--health-address", self.settings.health_address):
                 await server.start(*_host_and_port(self.settings.health_address))
             stack.push_async_callback(server.stop)
+        if self.settings.webhook_address:
+            await self._serve_webhook(stack)
+
+    async def _serve_webhook(self, stack: AsyncExitStack) -> None:
+        receiver = Receiver(self.cache.owner, self._notification_secret, self.reconciler.notified)
+        server = WebhookServer(
+            receiver, self.ready.is_set, lambda result: self.metrics.notifications.labels(result).inc()
+        )
+        with _named("--webhook-address", self.settings.webhook_address):
+            await server.start(*_host_and_port(self.settings.webhook_address))
+        stack.push_async_callback(server.stop)
+
+    def _notification_secret(self, uid: str) -> SecretStr | None:
+        credentials = self.credentials.last_good(uid)
+        return credentials.notification_secret if credentials else None
 
     def _check_queue(self) -> str | None:
         stuck = self.queue.stuck()

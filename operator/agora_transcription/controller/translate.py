@@ -90,11 +90,13 @@ class Credentials:
         account: The Agora project and the customer that may control it.
         storage: For uploading captions; None where the spec stores none.
         encryption: The channel's mode, key and salt; None for a channel without.
+        notification_secret: What Agora signs its notifications with; None to take none. No call depends on it.
     """
 
     account: agora.Account
     storage: StorageKeys | None = None
     encryption: agora.Encryption | None = None
+    notification_secret: SecretStr | None = None
 
     @property
     def fingerprint(self) -> str:

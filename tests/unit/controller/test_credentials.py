@@ -343,3 +343,32 @@ async def rechecked(secrets: Secrets, times: int) -> None:
     async with asyncio.timeout(5):
         while secrets.reads < enough:
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("text", ["", "  ", None])
+def test_the_notification_secret_can_be_left_out(text: str | None) -> None:
+    secret = dict(SECRET) if text is None else {**SECRET, "notificationSecret": text}
+    assert credentials_of(spec(), {"agora-credentials": secret}).notification_secret is None
+
+
+async def test_the_notification_secret_is_known_without_another_read(scene: Scene, secrets: Secrets) -> None:
+    assert scene.store.last_good(UID) is None
+    secrets.there["agora-credentials"]["notificationSecret"] = " from the console\n"
+    await scene.store.resolve(task_of(), started=False)
+    reads = secrets.reads
+    credentials = scene.store.last_good(UID)
+    assert credentials is not None
+    assert credentials.notification_secret is not None
+    assert credentials.notification_secret.get_secret_value() == "from the console"
+    assert "from the console" not in repr(credentials)
+    assert secrets.reads == reads
+    scene.store.forget(UID)
+    assert scene.store.last_good(UID) is None
+
+
+def test_the_notification_secret_gives_no_refusal_another_try() -> None:
+    """It changes nothing that Agora is asked."""
+    bare, signed = (
+        credentials_of(spec(), {"agora-credentials": {**SECRET, **more}}) for more in ({}, {"notificationSecret": "x"})
+    )
+    assert bare.fingerprint == signed.fingerprint
