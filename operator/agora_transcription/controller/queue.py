@@ -109,6 +109,12 @@ class WorkQueue(Generic[K]):
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
+    def nudge(self, key: K) -> None:
+        """Have a key start over whose worker waits on purpose; any other is left alone."""
+        entry = self._active.get(key)
+        if entry is not None and entry.parked:
+            self.add(key)
+
     def add_at(self, key: K, when: float) -> None:
         """Have a key worked on at a time of the clock, unless it is due sooner."""
         if self._due.get(key, when + 1) <= when:

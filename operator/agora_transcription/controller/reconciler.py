@@ -104,6 +104,10 @@ class Reconciler:
             raise RuntimeError("the reconciler has no queue yet")
         return self._queue
 
+    def recall(self, uid: str) -> Memory | None:
+        """What is remembered of an object; None before it was worked on."""
+        return self._memories.get(uid)
+
     def created(self, uid: str) -> None:
         """An object came into being under this process's eyes: nobody can have started anything for it."""
         self._memory(uid).unsent = True

@@ -110,6 +110,18 @@ class Metrics:
             "Objects that a resync found newer than the watch had told",
             registry=self.registry,
         )
+        self.unowned_tasks = Gauge(
+            f"{PREFIX}_unowned_tasks",
+            "Running Agora tasks of a project that no watched object owns; absent while the project is not listed",
+            ["app_id"],
+            registry=self.registry,
+        )
+        self.stray_tasks = Counter(
+            f"{PREFIX}_stray_tasks",
+            "Agora tasks whose object vanished without its finalizer's consent: stopped, owned (by another) or left",
+            ["outcome"],
+            registry=self.registry,
+        )
         build = Gauge(f"{PREFIX}_build_info", "Always 1", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
 

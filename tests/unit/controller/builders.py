@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from agora_transcription.agora import Account
 from agora_transcription.api import API_VERSION, FINALIZER, KIND, TranscriptionTask
-from agora_transcription.controller import calls, memory, reconciler
+from agora_transcription.controller import calls, fleet, memory, reconciler
 from agora_transcription.controller.translate import Credentials
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Let the controller tell the time by this clock."""
-        for module in (calls, memory, reconciler):
+        for module in (calls, fleet, memory, reconciler):
             patch.setattr(module, "now", self.now)
-        patch.setattr(reconciler, "time", self)
+        for timed in (fleet, reconciler):
+            patch.setattr(timed, "time", self)
 
 
 def after(seconds: float) -> datetime:

@@ -35,6 +35,8 @@ OWN = {
     "agora_transcription_notifications": "counter",
     "agora_transcription_object_writes": "counter",
     "agora_transcription_missed_watch_events": "counter",
+    "agora_transcription_unowned_tasks": "gauge",
+    "agora_transcription_stray_tasks": "counter",
     "agora_transcription_tasks": "gauge",
     "agora_transcription_build_info": "gauge",
 }
