@@ -243,31 +243,44 @@ async def test_nothing_is_sent_to_an_agora_that_no_trusted_authority_vouches_for
 
 
 async def test_the_keys_of_storage_and_channel_are_told_to_agora_and_to_nobody_else(both: Tenants) -> None:
-    """Not even when Agora repeats them in its answer; the log is looked through when the tests have ended."""
+    """Not even when Agora repeats them in its answer, nor at the address where the spec wants the captions.
+
+    The log is looked through when the tests have ended.
+    """
+    connections = 0
+
+    async def count(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.close()
+
     world, keys = both.world, {**STORAGE_KEYS, **CHANNEL_KEYS}
     await world.kube.put_secret("storage", STORAGE_KEYS)
     await world.kube.put_secret("channel", CHANNEL_KEYS)
     echo = {"reason": "InvalidFieldValue", "detail": f"refused: {' '.join(keys.values())} {json.dumps(keys)}"}
     await world.faults({"operation": "join", "status": 400, "body": echo})
-    await both.create(
-        "private",
-        captions={
-            "storage": {
-                "vendor": "AmazonS3",
-                "region": 3,
-                "bucket": "captions",
-                "credentialsSecretRef": {"name": "storage"},
-            }
-        },
-        encryption={"mode": "AES_256_GCM2", "secretRef": {"name": "channel"}},
-    )
-    refused = await world.kube.wait("private", has_reason("RequestRefused"))
-    ready = condition(refused, "Ready")
-    assert ready is not None
-    assert "refused: *** *** *** ***" in ready["message"]
-    await world.kube.patch("private", {"languages": ["de-DE"]})
-    body = await world.running("private")
-    [task] = await world.live("private")
-    assert task["settings"]["rtcConfig"]["cryptionMode"] == 8
-    told = json.dumps([refused, body, await world.kube.events("private")])
-    assert [key for key, value in keys.items() if value in told] == []
+    async with await asyncio.start_server(count, "127.0.0.1", 0) as bucket:
+        await both.create(
+            "private",
+            captions={
+                "storage": {
+                    "vendor": "S3Compatible",
+                    "region": 0,
+                    "bucket": "captions",
+                    "endpoint": f"http://127.0.0.1:{bucket.sockets[0].getsockname()[1]}",
+                    "credentialsSecretRef": {"name": "storage"},
+                }
+            },
+            encryption={"mode": "AES_256_GCM2", "secretRef": {"name": "channel"}},
+        )
+        refused = await world.kube.wait("private", has_reason("RequestRefused"))
+        ready = condition(refused, "Ready")
+        assert ready is not None
+        assert "refused: *** *** *** ***" in ready["message"]
+        await world.kube.patch("private", {"languages": ["de-DE"]})
+        body = await world.running("private")
+        [task] = await world.live("private")
+        assert task["settings"]["rtcConfig"]["cryptionMode"] == 8
+        told = json.dumps([refused, body, await world.kube.events("private")])
+        assert [key for key, value in keys.items() if value in told] == []
+    assert connections == 0
