@@ -44,6 +44,13 @@ async def test_fault_may_meet_all_calls(client: Client) -> None:
     assert await codes(client, 1) == [200]
 
 
+async def test_fault_may_meet_a_share_of_the_calls(client: Client) -> None:
+    await client.faults({"operation": "join", "status": 503, "times": 0, "chance": 0.25})
+    met = await codes(client, 200)
+    assert set(met) == {200, 503}
+    assert 25 <= met.count(503) <= 75
+
+
 async def test_faults_are_played_in_their_order_and_all_of_them_count(client: Client) -> None:
     await client.faults(
         {"operation": "join", "status": 503},

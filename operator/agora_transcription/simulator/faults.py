@@ -1,13 +1,14 @@
 """Scripted faults: what goes wrong, at which calls, how often.
 
-A fault says which calls it meets (`operation`, `match`, after skipping `after` of them, `times` times) and does one
-thing to each: answers with `status`, `body` and `headers`; changes the call's own answer (`amend`); closes the
+A fault says which calls it meets (`operation`, `match`, after skipping `after` of them, `times` times, each by `chance`)
+and does one thing to each: answers with `status`, `body` and `headers`; changes the call's own answer (`amend`); closes the
 connection (`drop`); keeps the request waiting (`hold`); or only delays it (`delaySeconds`, which goes with the others
 as well). `effect` says whether the call took place before that.
 """
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
@@ -47,6 +48,7 @@ class Fault(_Part):
         match: Which of its calls.
         times: How many calls are met; 0 for all that come.
         after: How many matching calls go unharmed first.
+        chance: The share of the calls it could meet that it does meet, at random; 0 to 1.
         status: HTTP status to answer with.
         body: JSON, or text that is sent as it is.
         headers: To be sent along, as `Retry-After`.
@@ -62,6 +64,7 @@ class Fault(_Part):
     match: Match = Match()
     times: Annotated[int, Field(ge=0)] = 1
     after: Annotated[int, Field(ge=0)] = 0
+    chance: Annotated[float, Field(gt=0, le=1)] = 1
     status: Annotated[int, Field(ge=200, le=599)] | None = None
     body: Any = None
     headers: dict[str, str] = Field(default_factory=dict)
@@ -97,6 +100,7 @@ class Faults:
 
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
         self.remaining = list(faults)
+        self._random = random.Random(0)  # noqa: S311 - the same script is played the same way twice
 
     def take(self, operation: str, *, name: str | None, channel: str | None, task_id: str | None) -> Fault | None:
         """The fault for a call: of those that match it, the first that has skipped all it had to skip."""
@@ -109,7 +113,7 @@ class Faults:
                 kept.append(fault)
             elif fault.after:
                 kept.append(fault.model_copy(update={"after": fault.after - 1}))
-            elif taken:
+            elif taken or self._random.random() >= fault.chance:
                 kept.append(fault)
             else:
                 taken = fault
