@@ -1,9 +1,9 @@
 """Scripted faults: what goes wrong, at which calls, how often.
 
-A fault says which calls it meets (`operation`, `match`, after skipping `after` of them, `times` times, each by `chance`)
-and does one thing to each: answers with `status`, `body` and `headers`; changes the call's own answer (`amend`); closes the
-connection (`drop`); keeps the request waiting (`hold`); or only delays it (`delaySeconds`, which goes with the others
-as well). `effect` says whether the call took place before that.
+A fault says which calls it meets (`operation`, `match`, after skipping `after` of them, `times` times, each by
+`chance`) and does one thing to each: answers with `status`, `body` and `headers`; changes the call's own answer
+(`amend`); closes the connection (`drop`); keeps the request waiting (`hold`); or only delays it (`delaySeconds`, which
+goes with the others as well). `effect` says whether the call took place before that.
 """
 
 from __future__ import annotations
