@@ -1,6 +1,7 @@
 # `make help` lists the targets. Each sets up what it needs, and only once. For GNU make 3.81 and newer.
 
 PYTHON ?= python3
+MINUTES ?= 20
 KIND_CLUSTER := agora-transcription
 KIND_KUBECONFIG := .cache/kind.kubeconfig
 
@@ -9,7 +10,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt docs kind kind-delete requirements clean control-plane
+.PHONY: help demo test chaos soak lint fmt docs kind kind-delete requirements clean control-plane
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,12 @@ demo: $(VENV) ## Show a task's whole life on a real control plane; KEEP=1 leaves
 
 test: lint control-plane ## Lint, then run every test
 	.venv/bin/pytest
+
+chaos: control-plane ## Kill the operator at every boundary of every step, and fail every call: docs/guarantees.md
+	.venv/bin/pytest tests/chaos -m "not soak" -k "not at_once" --guarantees docs/guarantees.md
+
+soak: control-plane ## Two replicas, 300 tasks, faults and kills for MINUTES (20)
+	.venv/bin/pytest tests/chaos/test_soak.py -m soak -s --minutes $(MINUTES)
 
 lint: $(VENV) ## Check style, formatting, types and the direction of imports
 	.venv/bin/ruff check
