@@ -5,7 +5,7 @@ An independent implementation: nothing of the client in `agora` is used, so that
 
 from agora_transcription.simulator.app import create_app
 from agora_transcription.simulator.faults import Fault, Match, read_faults
-from agora_transcription.simulator.options import DEMO_ACCOUNT, Account, SimulatorOptions
+from agora_transcription.simulator.options import DEMO_ACCOUNT, Account, Notifications, SimulatorOptions
 from agora_transcription.simulator.server import run, serving
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Account",
     "Fault",
     "Match",
+    "Notifications",
     "SimulatorOptions",
     "create_app",
     "read_faults",

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from agora_transcription.simulator.faults import Fault
 from agora_transcription.simulator.options import SimulatorOptions
 from agora_transcription.simulator.tasks import State
-from agora_transcription.simulator.views import call_row, doubles, task_row
+from agora_transcription.simulator.views import call_row, doubles, notice_row, task_row
 from agora_transcription.simulator.world import World
 
 __all__ = ["admin_router"]
@@ -66,6 +66,11 @@ def _add_views(router: APIRouter, world: World) -> None:
     @router.get("/simulator/calls")
     async def calls(since: Annotated[int, Field(ge=0)] = 0) -> list[Json]:
         return [call_row(index, call) for index, call in enumerate(world.calls[since:], since)]
+
+    @router.get("/simulator/notifications")
+    async def notifications() -> list[Json]:
+        world.now()
+        return [notice_row(notice) for notice in world.notices]
 
     @router.get("/simulator/doubles")
     async def two_at_once() -> list[Json]:

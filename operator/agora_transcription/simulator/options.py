@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
-__all__ = ["DEMO_ACCOUNT", "Account", "SimulatorOptions"]
+__all__ = ["DEMO_ACCOUNT", "Account", "Notifications", "SimulatorOptions"]
 
 HexId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")]
 
@@ -47,6 +47,22 @@ DEMO_ACCOUNT: Final = Account(
 Seconds = Annotated[float, Field(ge=0)]
 
 
+class Notifications(_Options):
+    """Where Agora's notifications of V7 tasks are sent.
+
+    Attributes:
+        url: Whereto.
+        secret: They are signed with it.
+        duplicates: Whether each is sent twice.
+        jitter: Each is sent up to so many seconds late, at random: they come out of order.
+    """
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/\s]+(/\S*)?$")]
+    secret: Annotated[SecretStr, Field(min_length=1)]
+    duplicates: bool = False
+    jitter: Seconds = 0
+
+
 class SimulatorOptions(_Options):
     """What Agora leaves open, or does differently from day to day. Spelled in camelCase over HTTP.
 
@@ -61,6 +77,7 @@ class SimulatorOptions(_Options):
         list_delay: Seconds before a new task appears in the list.
         token_age_first: Which check of a repeated v6 start comes first once its builderToken is older than five
             minutes: true refuses the age, false says that the token was used. Agora does not document the order.
+        notifications: Where they are sent; None for nowhere.
     """
 
     accounts: tuple[Account, ...] = (DEMO_ACCOUNT,)
@@ -72,6 +89,7 @@ class SimulatorOptions(_Options):
     list_supported: bool = True
     list_delay: Seconds = 0
     token_age_first: bool = False
+    notifications: Notifications | None = None
 
     def changed_by(self, partial: SimulatorOptions) -> SimulatorOptions:
         """These options, with those that `partial` was given explicitly."""

@@ -14,6 +14,7 @@ import uvloop
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agora_transcription.simulator.app import create_app
+from agora_transcription.simulator.notifications import deliver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -75,12 +76,15 @@ async def serving(app: FastAPI, listen: str = "127.0.0.1:0") -> AsyncIterator[st
     # Bound here: uvicorn answers an address in use by exiting the process.
     with _bound(host, port) as bound:
         serving_task = asyncio.create_task(server.serve(sockets=[bound]))
+        delivering = asyncio.create_task(deliver(app.state.world))
         try:
             await server.listening.wait()
             yield _url(host, bound.getsockname()[1])
         finally:
+            delivering.cancel()
             server.should_exit = True
             await serving_task
+            await asyncio.wait({delivering})
 
 
 class _Server(uvicorn.Server):

@@ -12,12 +12,18 @@ import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["Change", "Dialect", "State", "Task", "Tasks"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Change", "Dialect", "Moment", "State", "Task", "Tasks"]
 
 V7_LIFETIME: Final = 259200
 """Seconds, whatever maxIdleTime says (release notes 7.2.3)."""
+
+TOKEN_NOTICE: Final = 30
+"""Seconds that Agora tells of an expiring token ahead; of one that lasts no longer it does not tell (event 104)."""
 
 LIFETIME_MESSAGE: Final = "Task exceeded maximum lifetime"
 IDLE_MESSAGE: Final = "Idle for too long"
@@ -44,6 +50,14 @@ class State(Enum):
     def ended(self) -> bool:
         """Whether nothing runs any more."""
         return self in {State.STOPPED, State.FAILED}
+
+
+class Moment(Enum):
+    """What happens to a task that its owner may be told of."""
+
+    RUNNING = auto()
+    ENDED = auto()
+    TOKEN_EXPIRES = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +136,14 @@ class Task:
 class Tasks:
     """Every task that ever was, indexed for each kind of call."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Moment, Task], None] = lambda _moment, _task: None) -> None:
+        """Make an empty record.
+
+        Args:
+            tell: Told what happens to tasks.
+        """
         self.by_id: dict[str, Task] = {}
+        self._tell = tell
         self._by_name: dict[tuple[Dialect, str, str], Task] = {}
         self._by_channel: defaultdict[tuple[str, str], dict[str, Task]] = defaultdict(dict)
         self._bots: dict[tuple[str, str, str], Task] = {}
@@ -162,8 +182,10 @@ class Tasks:
         if delay > 0:
             self._schedule(task.started_at + delay, task, _Event.RUN)
         else:
-            task.state = State.RUNNING
+            self._run(task)
         self._schedule(task.expires_at, task, _Event.EXPIRE)
+        if task.expiry_message == TOKEN_MESSAGE and task.expires_at - task.started_at > TOKEN_NOTICE:
+            self._schedule(task.expires_at - TOKEN_NOTICE, task, _Event.TOKEN)
         if task.channel in self._empty_since:
             self._watch_idleness(task)
 
@@ -185,6 +207,7 @@ class Tasks:
         self._live_in[task.channel].pop(task.id)
         for uid in task.bot_uids:
             del self._bots[task.app_id, task.channel, uid]
+        self._tell(Moment.ENDED, task)
 
     def set_hosts(self, channel: str, hosts: int, now: float) -> None:
         """Say how many hosts a channel has; all have some until told otherwise."""
@@ -202,13 +225,19 @@ class Tasks:
             if task.state.ended:
                 continue
             if event is _Event.RUN and task.state is State.STARTING:
-                task.state = State.RUNNING
+                self._run(task)
+            elif event is _Event.TOKEN:
+                self._tell(Moment.TOKEN_EXPIRES, task)
             elif event is _Event.STOP:
                 self.end(task, at, State.STOPPED, "OK")
             elif event is _Event.EXPIRE:
                 self.end(task, at, task.expiry_state, task.expiry_message)
             elif event is _Event.IDLE and self._idle_at(task) <= at:
                 self.end(task, at, State.STOPPED, IDLE_MESSAGE)
+
+    def _run(self, task: Task) -> None:
+        task.state = State.RUNNING
+        self._tell(Moment.RUNNING, task)
 
     def _watch_idleness(self, task: Task) -> None:
         if task.idle_seconds:
@@ -227,4 +256,5 @@ class _Event(Enum):
     RUN = auto()
     STOP = auto()
     EXPIRE = auto()
+    TOKEN = auto()
     IDLE = auto()

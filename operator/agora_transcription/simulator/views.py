@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agora_transcription.simulator.notifications import Notice
     from agora_transcription.simulator.tasks import Task
     from agora_transcription.simulator.world import Call
 
-__all__ = ["call_row", "doubles", "task_row"]
+__all__ = ["call_row", "doubles", "notice_row", "task_row"]
 
 
 def task_row(task: Task) -> dict[str, Any]:
@@ -51,6 +52,11 @@ def call_row(index: int, call: Call) -> dict[str, Any]:
         "updateMask": call.update_mask,
         "sequenceId": call.sequence_id,
     }
+
+
+def notice_row(notice: Notice) -> dict[str, Any]:
+    """A notification; `codes` has the answer to each delivery, null where there was none."""
+    return {**notice.body, "codes": notice.codes}
 
 
 def doubles(tasks: Iterable[Task]) -> list[dict[str, Any]]:

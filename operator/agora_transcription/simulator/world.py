@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from agora_transcription.simulator.clock import Clock
 from agora_transcription.simulator.faults import Fault, Faults
-from agora_transcription.simulator.tasks import Dialect, Task, Tasks
+from agora_transcription.simulator.notifications import Notice, notice_of
+from agora_transcription.simulator.tasks import Dialect, Moment, Task, Tasks
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,6 +84,8 @@ class World:
     faults: Faults = field(init=False)
     calls: list[Call] = field(init=False)
     held: set[asyncio.Event] = field(init=False, default_factory=set)
+    notices: list[Notice] = field(init=False)
+    unsent: list[Notice] = field(init=False)
 
     def __post_init__(self) -> None:
         self.reset()
@@ -90,10 +93,11 @@ class World:
     def reset(self) -> None:
         """Go back to how everything was at the start, and let go of every held request."""
         self.options = self.initial
-        self.tasks = Tasks()
+        self.tasks = Tasks(self._tell)
         self.tickets = {}
         self.faults = Faults(self.scripted)
         self.calls = []
+        self.notices, self.unsent = [], []
         self.clock.reset()
         self.release()
 
@@ -104,6 +108,13 @@ class World:
         released = len(self.held)
         self.held.clear()
         return released
+
+    def _tell(self, moment: Moment, task: Task) -> None:
+        """Write the notification; it is sent by `notifications.deliver`. V6 has none of these."""
+        if self.options.notifications is not None and task.dialect is Dialect.V7:
+            notice = notice_of(moment, task, self.clock.wall())
+            self.notices.append(notice)
+            self.unsent.append(notice)
 
     def now(self) -> float:
         """The tasks' time, with everything that was due by then brought about."""
