@@ -39,19 +39,29 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Call
     repeated = get_origin(field.annotation) is tuple
     choices = [value for value in get_args(field.annotation) if isinstance(value, str)]
     variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-    default = "" if field.default in {None, (), ""} else f"  [default: {field.default!s}]"
+    default = "" if field.default in {None, (), ""} or field.default is False else f"  [default: {field.default!s}]"
+    flag, text = f"--{name.replace('_', '-')}", f"{field.description}{default}  [{variable}]"
+    if field.annotation is bool:
+        # None where it is not given, so that the environment counts.
+        return click.option(flag, name, is_flag=True, default=None, help=text)
     return click.option(
-        f"--{name.replace('_', '-')}",
+        flag,
         name,
         type=click.Choice(choices) if choices else str,
         multiple=repeated,
         metavar=None if choices else _metavar(name),
-        help=f"{field.description}{default}  [{variable}]",
+        help=text,
     )
 
 
 def _metavar(name: str) -> str:
-    known = {"kubeconfig": "FILE", "namespace": "NS", "agora_url": "URL"}
+    known = {
+        "kubeconfig": "FILE",
+        "namespace": "NS",
+        "agora_url": "URL",
+        "lease_namespace": "NS",
+        "lease_name": "NAME",
+    }
     return known.get(name, "ADDR" if name.endswith("_address") else "N")
 
 

@@ -6,14 +6,18 @@ wins. `docs/settings.md` lists them, held by a test.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["ENVIRONMENT_PREFIX", "OperatorSettings"]
 
 ENVIRONMENT_PREFIX = "AGORA_TRANSCRIPTION_"
+
+POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where Kubernetes tells a Pod its namespace."""
 
 
 class OperatorSettings(BaseSettings):
@@ -51,6 +55,21 @@ class OperatorSettings(BaseSettings):
     poll_interval: Annotated[
         float, Field(ge=1, description="Seconds between two looks at a running Agora task, a tenth more or less.")
     ] = 30.0
+    leader_elect: Annotated[
+        bool,
+        Field(description="Act only while holding a Lease, so that several replicas can run and one of them acts."),
+    ] = False
+    lease_namespace: Annotated[
+        str | None,
+        Field(description="Namespace of the Lease; without it the Pod's.", validate_default=True),
+    ] = None
+    lease_name: Annotated[
+        str,
+        Field(
+            description="Name of the Lease: one for the replicas of an operator, each operator its own.",
+            pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
+        ),
+    ] = "agora-transcription-operator"
     metrics_address: Annotated[
         str, Field(description="HOST:PORT of /metrics; empty for none.", pattern=r"^$|^\S*:\d+$")
     ] = ":9090"
@@ -68,3 +87,13 @@ class OperatorSettings(BaseSettings):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")
     ] = "info"
+
+    @field_validator("lease_namespace")
+    @classmethod
+    def _needed_for_the_lease(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value or not info.data.get("leader_elect"):
+            return value
+        try:
+            return POD_NAMESPACE.read_text(encoding="utf-8").strip()
+        except OSError:
+            raise ValueError("must be given with --leader-elect outside of a Pod") from None

@@ -24,9 +24,12 @@ def with_roles(control_plane: ControlPlane) -> ControlPlane:
     return control_plane
 
 
-def may(control_plane: ControlPlane, verb: str, resource: str, *options: str, user: str) -> bool:
+def may(
+    control_plane: ControlPlane, verb: str, resource: str, *options: str, user: str, namespace: str = "default"
+) -> bool:
+    question = ("auth", "can-i", verb, resource, f"--namespace={namespace}", f"--as={user}", *options)
     try:
-        answer = control_plane.kubectl("auth", "can-i", verb, resource, "--namespace=default", f"--as={user}", *options)
+        answer = control_plane.kubectl(*question)
     except KubectlError as error:
         if error.stderr:
             raise
@@ -66,6 +69,28 @@ def test_operator_may(with_roles: ControlPlane, verb: str, resource: str, option
 )
 def test_operator_may_not(with_roles: ControlPlane, verb: str, resource: str) -> None:
     assert not may(with_roles, verb, resource, user=OPERATOR)
+
+
+LEASES = "leases.coordination.k8s.io"
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "namespace", "allowed"),
+    [
+        ("create", LEASES, "agora-transcription", True),
+        ("get", f"{LEASES}/agora-transcription-operator", "agora-transcription", True),
+        ("update", f"{LEASES}/agora-transcription-operator", "agora-transcription", True),
+        ("update", f"{LEASES}/another", "agora-transcription", False),
+        ("list", LEASES, "agora-transcription", False),
+        ("delete", f"{LEASES}/agora-transcription-operator", "agora-transcription", False),
+        ("create", LEASES, "default", False),
+        ("update", f"{LEASES}/agora-transcription-operator", "default", False),
+    ],
+)
+def test_operator_holds_its_lease_and_touches_no_other(
+    with_roles: ControlPlane, verb: str, resource: str, namespace: str, *, allowed: bool
+) -> None:
+    assert may(with_roles, verb, resource, user=OPERATOR, namespace=namespace) is allowed
 
 
 def test_viewers_see_tasks_and_editors_change_them(with_roles: ControlPlane) -> None:

@@ -77,7 +77,7 @@ def test_the_readme_has_the_reasons_of_every_failure() -> None:
 def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is() -> None:
     expected = []
     for name, field in OperatorSettings.model_fields.items():
-        default = "" if field.default in {None, (), ""} else f"`{field.default}`"
+        default = "" if field.default in {None, (), ""} or field.default is False else f"`{field.default}`"
         flag, variable = f"--{name.replace('_', '-')}", f"{ENVIRONMENT_PREFIX}{name.upper()}"
         expected.append(f"| `{flag}` | `{variable}` | {default} | {field.description} |")
     rows = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if line.startswith("| `--")]

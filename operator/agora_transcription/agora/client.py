@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agora_transcription.agora.calls import Call
     from agora_transcription.agora.models import Agora
 
-__all__ = ["ANSWER_TIMEOUT", "BASE_URL", "CONNECT_TIMEOUT", "AgoraClient", "Observe"]
+__all__ = ["ANSWER_TIMEOUT", "BASE_URL", "CONNECT_TIMEOUT", "AgoraClient", "Observe", "Permit"]
 
 BASE_URL = "https://api.agora.io"
 """Agora's world-wide host."""
@@ -54,6 +54,9 @@ a request on a connection that is just being closed has an ambiguous outcome."""
 Observe = Callable[[Dialect, str, str, float], None]
 """Told of each call: dialect, operation, HTTP status or the error's class where no answer came, and seconds."""
 
+Permit = Callable[[], bool]
+"""Asked right before each request: False means that it must not be sent."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +71,7 @@ class AgoraClient:
         base_url: str = BASE_URL,
         *,
         observe: Observe | None = None,
+        permit: Permit = lambda: True,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: float = ANSWER_TIMEOUT,
     ) -> None:
@@ -76,12 +80,14 @@ class AgoraClient:
         Args:
             base_url: Scheme, host and, where there is one, a path in front of Agora's own.
             observe: Called after each call, for metrics.
+            permit: Whether this process may call Agora at this moment; a call that it may not make is `NotSent`.
             transport: Carries the requests; aiohttp's pool unless a test brings its own.
             timeout: Seconds for a whole answer, once connected.
         """
         _keep_urls_out_of_the_log()
         self._base_url = base_url.rstrip("/")
         self._observe = observe
+        self._permit = permit
         self._deadline = CONNECT_TIMEOUT + timeout
         self._http = httpx.AsyncClient(
             transport=transport or _transport(),
@@ -134,6 +140,8 @@ class AgoraClient:
         """Make the exchange; a failure is returned, so that it is raised without the URL in its context."""
         url = f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else "")
         account = call.account
+        if not self._permit():
+            return NotSent(call.operation, text="this process must not call Agora any more")
         try:
             async with (
                 asyncio.timeout(self._deadline),  # httpx's own counts from one piece of an answer to the next

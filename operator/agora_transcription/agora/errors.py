@@ -65,7 +65,7 @@ class AgoraError(Exception):
 
 
 class NotSent(AgoraError):
-    """The connection could not be made, so Agora cannot have acted."""
+    """The connection could not be made, or was not to be (`Permit`), so Agora cannot have acted."""
 
     _unanswered = "no connection to Agora"
 

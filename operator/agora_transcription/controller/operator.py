@@ -17,6 +17,8 @@ from agora_transcription.controller.connection import connect, login
 from agora_transcription.controller.credentials import CredentialStore
 from agora_transcription.controller.events import EventPoster
 from agora_transcription.controller.handlers import make_registry, make_settings
+from agora_transcription.controller.lease import Election, Lock
+from agora_transcription.controller.lifecycle import Lifecycle
 from agora_transcription.controller.notifications import Receiver
 from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.reconciler import Reconciler, Services
@@ -39,11 +41,14 @@ __all__ = ["AddressError", "run"]
 STUCK_AFTER: Final = 180.0
 """Seconds after which a key that is worked on, and does not wait for Agora's budget, means that the queue is stuck."""
 
-SHUTDOWN_GRACE: Final = 18.0
-"""Seconds that calls and writes have to end in; with the next one below the 30 that Kubernetes gives a Pod."""
+SHUTDOWN_GRACE: Final = 6.0
+"""Seconds that calls and writes have to end in; one that is cut off is repeated by whoever comes next."""
 
-EVENTS_GRACE: Final = 3.0
-"""Seconds for the last events."""
+EVENTS_GRACE: Final = 1.0
+"""Seconds for the last events; with those before and the Lease's release below `lifecycle.LIMIT`."""
+
+WATCH_GRACE: Final = 1.0
+"""Seconds for kopf to end its watch, from which nothing follows any more."""
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +68,16 @@ async def run(settings: OperatorSettings) -> None:
         api = await connect(settings.kubeconfig)
         stack.push_async_callback(api.close)
         metrics = Metrics()
+        election = None
+        if settings.leader_elect:
+            election = Election(Lock(api, str(settings.lease_namespace), settings.lease_name))
+        lifecycle = Lifecycle(election, lambda leads: metrics.leader.labels(settings.lease_name).set(leads))
         agora_client = await stack.enter_async_context(
-            agora.AgoraClient(settings.agora_url, observe=metrics.observe_request)
+            agora.AgoraClient(settings.agora_url, observe=metrics.observe_request, permit=lifecycle.may_call)
         )
-        await _Operator(settings, api, agora_client, metrics).run(stack)
+        operator = _Operator(settings, api, agora_client, metrics)
+        await operator.serve(stack, lifecycle, election)
+        await operator.run(lifecycle)
 
 
 class _Operator:
@@ -78,6 +89,7 @@ class _Operator:
         self.settings = settings
         self.metrics = metrics
         self.ready = asyncio.Event()
+        self.stopped = asyncio.Event()
         self.cache = TaskCache()
         store = KubernetesStore(api, settings.namespace)
         self.credentials = CredentialStore(store, self._wake)
@@ -116,48 +128,93 @@ class _Operator:
     def _waiting(self) -> dict[str, int]:
         return {priority.word: self.budgets.waiting[priority] for priority in agora.Priority}
 
-    async def run(self, stack: AsyncExitStack) -> None:
-        await self._serve(stack)
+    async def run(self, lifecycle: Lifecycle) -> None:
+        """Watch, and bring tasks and Agora together, from the election on until told to stop."""
+        lifecycle.listen()
+        async with asyncio.TaskGroup() as group:
+            try:
+                if await lifecycle.begin(group):
+                    await self._act(lifecycle, group)
+            finally:
+                await lifecycle.end()
+
+    async def _act(self, lifecycle: Lifecycle, group: asyncio.TaskGroup) -> None:
+        began = time.monotonic()
+        self.reconciler.begin()
+        where = ", ".join(self.settings.namespace) or "all namespaces"
+        logger.info("agora-transcription %s watches %s, Agora is %s", __version__, where, self.settings.agora_url)
+        background = [
+            group.create_task(part.run(), name=type(part).__name__)
+            for part in (self.queue, self.credentials, self.events, self.resync)
+        ]
+        background.append(group.create_task(self._stop_in_order(lifecycle), name="stop"))
+        try:
+            await self._watch(lifecycle)
+        finally:
+            for task in background:
+                task.cancel()
+        logger.info("Stopped after %d s", time.monotonic() - began)
+
+    async def _stop_in_order(self, lifecycle: Lifecycle) -> None:
+        """Wait until told to stop; then end the work, let another replica take over, and have kopf end its watch."""
+        await lifecycle.stopping.wait()
+        await self._drain()
+        await lifecycle.end()
+        self.stopped.set()
+
+    async def _drain(self) -> None:
+        """Begin nothing more, at Agora or in the cluster, and let end what is under way."""
+        self.ready.clear()
+        await self.queue.close(SHUTDOWN_GRACE)
+        await self.events.drain(EVENTS_GRACE)
+
+    async def _watch(self, lifecycle: Lifecycle) -> None:
+        """Run kopf until everything else has stopped, and a moment longer for itself; or until it fails."""
         registry = make_registry(
             self.cache, self.queue, self.reconciler, self.resync, lambda: login(self.settings.kubeconfig)
         )
-        began = time.monotonic()
 
         @kopf.on.cleanup(registry=registry)
         async def drain(**_: object) -> None:
-            self.ready.clear()
-            await self.queue.close(SHUTDOWN_GRACE)
-            await self.events.drain(EVENTS_GRACE)
+            # Already done, unless it is kopf that ends first.
+            await self._drain()
 
-        where = ", ".join(self.settings.namespace) or "all namespaces"
-        logger.info("agora-transcription %s watches %s, Agora is %s", __version__, where, self.settings.agora_url)
-        async with asyncio.TaskGroup() as group:
-            background = [
-                group.create_task(part.run(), name=type(part).__name__)
-                for part in (self.queue, self.credentials, self.events, self.resync)
-            ]
-            try:
-                await kopf.operator(
-                    registry=registry,
-                    settings=make_settings(),
-                    standalone=True,
-                    clusterwide=not self.settings.namespace,
-                    namespaces=self.settings.namespace,
-                    ready_flag=self.ready,
-                )
-            finally:
-                for task in background:
-                    task.cancel()
-        logger.info("Stopped after %d s", time.monotonic() - began)
+        others = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            settings=make_settings(),
+            standalone=True,
+            clusterwide=not self.settings.namespace,
+            namespaces=self.settings.namespace,
+            ready_flag=self.ready,
+            stop_flag=self.stopped,
+        )
+        # kopf has put its own handlers there, and would end the watch first, and the work whenever that is done.
+        lifecycle.listen()
+        watch = asyncio.create_task(kopf.run_tasks(tasks, ignored=others), name="watch")
+        watch.add_done_callback(lambda _: self.stopped.set())
+        try:
+            await self.stopped.wait()
+            await asyncio.wait({watch}, timeout=WATCH_GRACE)
+        finally:
+            watch.cancel()
+        if watch.done():
+            watch.result()
 
-    async def _serve(self, stack: AsyncExitStack) -> None:
+    async def serve(self, stack: AsyncExitStack, lifecycle: Lifecycle, election: Election | None) -> None:
+        """Serve /metrics, /healthz and /readyz until the stack is closed."""
+
+        def watching() -> str | None:
+            # One that waits for its election is ready for it: else a Deployment would not roll.
+            return None if self.ready.is_set() or not lifecycle.acting else "the watch has not begun"
+
         if self.settings.metrics_address:
             with _named("--metrics-address", self.settings.metrics_address):
                 stack.callback(self.metrics.serve(*_host_and_port(self.settings.metrics_address)))
         if self.settings.health_address:
             server = HealthServer(
                 healthz={"queue": self._check_queue, "watch": self.resync.check},
-                readyz={"watching": lambda: None if self.ready.is_set() else "the watch has not begun"},
+                readyz={"watching": watching} | ({"lease": election.check} if election else {}),
             )
             with _named("--health-address", self.settings.health_address):
                 await server.start(*_host_and_port(self.settings.health_address))

@@ -83,6 +83,11 @@ class WorkQueue(Generic[K]):
         now = self._clock()
         return now - min((entry.since for entry in self._active.values() if not entry.parked), default=now)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing new is to be begun."""
+        return self._closed
+
     @contextmanager
     def parked(self, key: K) -> Iterator[None]:
         """Mark the key's worker as waiting on purpose: for a budget, not for something that may hang."""

@@ -108,6 +108,10 @@ class Reconciler:
         """What is remembered of an object; None before it was worked on."""
         return self._memories.get(uid)
 
+    def begin(self) -> None:
+        """From now on this process acts; until now another may have."""
+        self._began = now()
+
     def created(self, uid: str) -> None:
         """An object came into being under this process's eyes: nobody can have started anything for it."""
         self._memory(uid).unsent = True
@@ -174,8 +178,8 @@ class Reconciler:
         status = task.status
         started = bool(status.task_id or status.retiring or (status.instance_id and not memory.unsent))
         credentials, problem = await self.services.credentials.resolve(task, started=started)
-        if self.services.cache.get(task.metadata.uid) is not task:
-            return "requeue"  # it changed while its Secrets were read, which has made its key dirty
+        if self.queue.closed or self.services.cache.get(task.metadata.uid) is not task:
+            return "requeue"  # it changed while its Secrets were read, which has made its key dirty; or this is the end
         memory.notice(task, credentials)
         step = decide(task, memory.known(credentials, problem), self._default, now())
         if isinstance(step, Call):

@@ -110,6 +110,12 @@ class Metrics:
             "Objects that a resync found newer than the watch had told",
             registry=self.registry,
         )
+        self.leader = Gauge(
+            "leader_election_master_status",
+            "1 while this replica holds the Lease, 0 while it waits for it; absent without --leader-elect",
+            ["name"],
+            registry=self.registry,
+        )
         self.unowned_tasks = Gauge(
             f"{PREFIX}_unowned_tasks",
             "Running Agora tasks of a project that no watched object owns; absent while the project is not listed",

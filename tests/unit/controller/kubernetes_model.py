@@ -203,6 +203,7 @@ class OneKey:
         self.event = asyncio.Event()
         self.waits = False
         """The worker is waiting on purpose."""
+        self.closed = False
 
     def add(self, key: str) -> None:
         assert key == UID

@@ -23,6 +23,7 @@ OF_CONTROLLER_RUNTIME = {
     "controller_runtime_reconcile_time_seconds": "histogram",
     "controller_runtime_max_concurrent_reconciles": "gauge",
     "controller_runtime_active_workers": "gauge",
+    "leader_election_master_status": "gauge",
     "workqueue_depth": "gauge",
     "workqueue_longest_running_processor_seconds": "gauge",
     "workqueue_retries": "counter",

@@ -1,0 +1,127 @@
+"""When this process acts: from the start or its election on, until it is told to stop or has lost its Lease.
+
+Told to stop (SIGTERM, SIGINT) it begins nothing more, lets end what is under way, gives the Lease up, and exits; within
+`LIMIT` in every case. A process that has lost its Lease exits at once, as in a crash: each step is made for that, while
+an orderly end could still write what another replica has meanwhile found to be different.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agora_transcription.controller.lease import Election
+
+__all__ = ["Lifecycle"]
+
+LIMIT: Final = 9.5
+"""Seconds from the signal until the process is ended whatever is still going on; Kubernetes gives a Pod 30."""
+
+FAILED: Final = 1
+"""The exit code of a process that has lost its Lease, or has not stopped in time."""
+
+logger = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """The time in which this process acts.
+
+    Attributes:
+        acting: It acts, or has acted: it waits for no election.
+        stopping: Set when it is told to stop.
+    """
+
+    def __init__(self, election: Election | None, leads: Callable[[float], None]) -> None:
+        """Prepare.
+
+        Args:
+            election: Has to be won first; None to act from the start.
+            leads: Told 1 when the election is won and 0 while it is not, for metrics.
+        """
+        self.acting = election is None
+        self.stopping = asyncio.Event()
+        self._election = election
+        self._leads = leads
+        self._renewals: asyncio.Task[None] | None = None
+        self._over = False
+
+    def may_call(self) -> bool:
+        """Whether Agora may be called at this moment: before the end, and while no other replica can lead."""
+        return not self._over and (self._election is None or self._election.may_act())
+
+    def listen(self) -> None:
+        """Take the signals that tell to stop, also away from who has taken them before."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, self._told, number)
+
+    async def begin(self, group: asyncio.TaskGroup) -> bool:
+        """Win the election, if there is one; False when told to stop before.
+
+        Args:
+            group: Renews the Lease from then on, and fails if that does.
+        """
+        election = self._election
+        if election is None:
+            return True
+        self._leads(0)
+        logger.info("Waits for the Lease %s", election)
+        acquired = asyncio.create_task(election.acquire(), name="election")
+        told = asyncio.create_task(self.stopping.wait(), name="stop")
+        try:
+            await asyncio.wait({acquired, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            acquired.cancel()
+            await asyncio.wait({acquired, told})
+        if self.stopping.is_set():
+            return False
+        acquired.result()
+        self._renewals = group.create_task(self._renew(election), name="renewals")
+        self.acting = True
+        self._leads(1)
+        logger.info("Holds the Lease %s", election)
+        return True
+
+    async def end(self) -> None:
+        """Give the Lease up: to be called once nothing of this process acts any more."""
+        self._over = True
+        election, self._election = self._election, None
+        if election is None:
+            return
+        if self._renewals is not None:
+            self._renewals.cancel()
+            await asyncio.wait({self._renewals})
+        # Also when it was not won: a try that was cut off may have been.
+        await election.release()
+        self._leads(0)
+
+    async def _renew(self, election: Election) -> None:
+        await election.renew_loop()
+        logger.critical("The Lease %s is lost: this process ends at once", election)
+        _exit()
+
+    def _told(self, number: signal.Signals) -> None:
+        if self.stopping.is_set():
+            return
+        logger.info("%s: stops", number.name)
+        self._over = True
+        self.stopping.set()
+        # A thread, because it has to hold whatever the loop is doing.
+        limit = threading.Timer(LIMIT, _exit)
+        limit.daemon = True
+        limit.start()
+
+
+def _exit() -> NoReturn:
+    logging.shutdown()
+    os._exit(FAILED)
