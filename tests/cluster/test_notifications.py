@@ -1,0 +1,120 @@
+"""Notifications on the real API server: with a poll a minute, an end is noticed in a moment all the same."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from cluster.test_operator import read_metrics
+from support.processes import free_port
+from support.world import CREDENTIALS, World, a_world
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from agora_transcription.local.controlplane import ControlPlane
+    from support.kube import Body
+
+SECRET = "notification-secret-of-the-console"
+
+
+class Webhook:
+    """The operator's address for notifications, on a port of its own."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/agora/notifications"
+
+    def world(
+        self, plane: ControlPlane, kubeconfig: Path, namespace: str, logs: Path
+    ) -> AbstractAsyncContextManager[World]:
+        flags = (f"--webhook-address=127.0.0.1:{self.port}", "--poll-interval=60")
+        return a_world(plane.kubeconfig, kubeconfig, namespace, logs, *flags)
+
+    async def send(self, body: Body, secret: str) -> int:
+        raw = json.dumps(body).encode()
+        signature = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(self.url, content=raw, headers={"Agora-Signature-V2": signature})
+        return answer.status_code
+
+
+def left(task_id: str, message: str = "Idle for too long") -> Body:
+    payload = {"agent_id": task_id, "status": "STOPPED", "message": message}
+    return {"noticeId": message, "eventType": 102, "notifyMs": int(time.time() * 1000), "payload": payload}
+
+
+def ended(count: int) -> Any:
+    return lambda body: len(body.get("status", {}).get("history", [])) == count
+
+
+async def test_an_idle_end_is_noticed_within_2_seconds_and_a_forged_one_changes_nothing(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    webhook = Webhook()
+    async with webhook.world(control_plane, operator_kubeconfig, namespace, logs) as world:
+        await world.kube.put_secret("agora-credentials", {**CREDENTIALS, "notificationSecret": SECRET})
+        await world.options(notifications={"url": webhook.url, "secret": SECRET, "duplicates": True})
+        await world.create("idle")
+        await world.create("forged")
+        await world.kube.put_secret("without", CREDENTIALS)
+        await world.create("unsigned", credentialsSecretRef={"name": "without"})
+        idle = await world.running("idle")
+        before = await world.running("forged")
+        task_id = before["status"]["taskId"]
+
+        # Unsigned or signed by somebody else it does not even cause a look; signed, it has to be true.
+        asked = len(await world.calls("query", "forged"))
+        assert await webhook.send(left(task_id), "secret of somebody else") == 200
+        assert await webhook.send(left("unknown"), SECRET) == 200
+        assert await webhook.send(left((await world.running("unsigned"))["status"]["taskId"]), SECRET) == 200
+        assert len(await world.calls("query", "forged")) == asked
+        assert await webhook.send(left(task_id), SECRET) == 200
+
+        async def looked() -> bool:
+            return len(await world.calls("query", "forged")) > asked
+
+        await world.eventually(looked, "the look that the notification asks for", 5)
+
+        # Too young to be taken for idle by its age.
+        await world.end(idle["status"]["taskId"], "STOPPED", "Idle for too long")
+        over = time.monotonic()
+        body = await world.kube.wait("idle", ended(1), 5)
+        assert time.monotonic() - over < 2
+        [history] = body["status"]["history"]
+        assert (history["reason"], history["message"]) == ("Idle", "Idle for too long")
+        assert body["status"]["phase"] == "Completed"
+
+        after = await world.kube.get("forged")
+        assert after is not None
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        value = await read_metrics(world.operator.metrics)
+        count = "agora_transcription_notifications_total"
+        assert value(count, result="bad_signature") == 1
+        assert (value(count, result="no_secret") or 0) >= 1
+        assert await world.calls("query", "unsigned") == []
+        assert (value(count, result="unknown") or 0) >= 1
+        assert (value(count, result="duplicate") or 0) >= 1
+        assert "Idle for too long" not in world.operator.log.read_text()
+
+
+async def test_a_failure_is_told_by_its_cause_and_another_task_follows(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
+) -> None:
+    webhook = Webhook()
+    async with webhook.world(control_plane, operator_kubeconfig, namespace, logs) as world:
+        await world.kube.put_secret("agora-credentials", {**CREDENTIALS, "notificationSecret": SECRET})
+        await world.options(notifications={"url": webhook.url, "secret": SECRET, "jitter": 0.3})
+        await world.create("broken")
+        first = (await world.running("broken"))["status"]["taskId"]
+        await world.end(first, "FAILED", "Fatal ASR error")
+        body = await world.kube.wait("broken", ended(1), 5)
+        [history] = body["status"]["history"]
+        assert (history["reason"], history["message"]) == ("Failed", "Fatal ASR error")
+        assert (await world.running("broken"))["status"]["taskId"] != first
