@@ -138,4 +138,11 @@ class Grounds:
         for trouble in self.known.trouble.values():
             if trouble.verdict is not None:
                 return trouble.verdict
-        return transitions.state_verdict(self.task, self.state(), self.status.agora_status or "")
+        return self.state_verdict()
+
+    def state_verdict(self) -> Verdict:
+        """How it reads what Agora has said of the current task."""
+        seen = self.known.observation
+        return transitions.state_verdict(
+            self.task, self.state(), seen.status if seen else self.status.agora_status or ""
+        )

@@ -210,7 +210,7 @@ class _Decision(Grounds):
             return self.settle(self.running_verdict())
         if self.state() is State.ACTIVE:
             return Idle(min(due, self.known.poll_at))
-        return self.settle(transitions.state_verdict(self.task, self.state(), self.status.agora_status or ""))
+        return self.settle(self.state_verdict())
 
     def _update(
         self, applied: Applied | None, wanted: Applied, fields: frozenset[Field], trouble: Trouble | None

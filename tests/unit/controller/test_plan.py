@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agora_transcription.agora import Dialect, Field, LiveSettings, State, Update
+from agora_transcription.agora import Dialect, Field, LiveSettings, Observation, State, Update
 from agora_transcription.api import (
     EndReason,
     Phase,
@@ -16,7 +16,7 @@ from agora_transcription.api import (
     ready,
 )
 from agora_transcription.controller import transitions
-from agora_transcription.controller.plan import dialect_of
+from agora_transcription.controller.plan import decide, dialect_of
 from agora_transcription.controller.steps import (
     Acquire,
     AddFinalizer,
@@ -27,6 +27,7 @@ from agora_transcription.controller.steps import (
     Start,
     Stop,
     UpdateTask,
+    Write,
 )
 from unit.controller.builders import after, rfc3339, task_of
 from unit.controller.plan_cases import (
@@ -43,6 +44,7 @@ from unit.controller.plan_cases import (
     Wrote,
     check,
     deleted,
+    known_of,
     named,
     running,
     seen,
@@ -314,3 +316,11 @@ def test_verdicts_of_a_task_that_is_as_asked() -> None:
     verdict = ready(Reason.RUNNING, "Transcribing channel standup in en-US")
     assert transitions.concluded(task, task.status, verdict, now) == task.status
     assert transitions.concluded(task, task.status, progressing(Reason.STARTING, ""), now) != task.status
+
+
+def test_what_agora_says_of_a_task_is_said_with_the_word_that_it_has_just_used() -> None:
+    pondering = Observation("agora-1", "PONDERING", State.STARTING)
+    step = decide(running(), known_of(observation=pondering), Dialect.V7, after(10))
+    assert isinstance(step, Write)
+    assert step.status.ready is not None
+    assert step.status.ready.message == "Agora reports the task as PONDERING"
