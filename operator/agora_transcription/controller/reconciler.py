@@ -45,6 +45,9 @@ __all__ = ["Reconciler", "Services"]
 LOGGED: Final = {"start", "update", "stop"}
 """What changes something at Agora has a line in the log; looks have none."""
 
+UNTOUCHED: Final = (agora.CircuitOpen, agora.CredentialsRefused, agora.Throttled)
+"""What certainly left a task as it was: no look is needed, which would wait for the account as well."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -294,7 +297,7 @@ class Reconciler:
         memory.trouble[step.operation] = trouble
         if step.operation == "query":
             memory.poll_at = trouble.until
-        elif step.operation == "stop" and not isinstance(error, agora.CircuitOpen | agora.CredentialsRefused):
+        elif step.operation == "stop" and not isinstance(error, UNTOUCHED):
             # Perhaps it was not stopped because it has ended, or was stopped and the answer got lost.
             memory.observation, memory.poll_at = None, now()
         if isinstance(error, agora.CircuitOpen | agora.CredentialsRefused):

@@ -9,7 +9,7 @@ import pytest
 
 from agora_transcription import agora
 from agora_transcription.agora import Dialect, State
-from agora_transcription.api import FINALIZER, TranscriptionTask
+from agora_transcription.api import FINALIZER, Reason, TranscriptionTask
 from unit.controller.agora_model import Fault, fault
 from unit.controller.builders import NAMESPACE, SECRET, UID
 from unit.controller.kubernetes_model import Process, unanswered
@@ -167,6 +167,17 @@ async def test_a_deleted_object_goes_once_its_task_is_stopped(scene: Scene, api:
     assert not scene.exists()
     assert scene.agora.live() == []
     assert scene.process.events.reasons[-1] == "Stopped"
+
+
+async def test_a_stop_that_has_to_wait_says_so(scene: Scene) -> None:
+    await scene.running()
+    scene.agora.fault = fault(agora.Throttled)
+    scene.server.request_deletion()
+    await scene.process.work()
+    assert scene.reason == Reason.THROTTLED
+    assert scene.agora.calls == ["start", "stop"]
+    await scene.pass_time(10)
+    assert not scene.exists()
 
 
 async def test_an_object_that_is_deleted_during_its_start_takes_the_task_along(scene: Scene) -> None:
