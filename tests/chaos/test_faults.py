@@ -50,8 +50,18 @@ class Observer:
         """Channel, name or task of the faults that are still to come."""
         self._polling = asyncio.Lock()
         self._changed = asyncio.Condition()
+        self._failed: BaseException | None = None
 
-    async def watch(self) -> None:
+    async def run(self) -> None:
+        """Watch until cancelled; whoever waits learns if it fails."""
+        try:
+            await self._watch()
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited
+            self._failed = error
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _watch(self) -> None:
         path = f"{API}/namespaces/{self.world.kube.namespace}/transcriptiontasks"
         listed = await self.world.kube.request("GET", path)
         seen: list[Body] = []
@@ -80,7 +90,9 @@ class Observer:
     async def until(self, check: Callable[[], object], what: Callable[[], str], timeout: float = LONGEST) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._changed:
-                await self._changed.wait_for(lambda: bool(check()))
+                await self._changed.wait_for(lambda: self._failed is not None or bool(check()))
+                if self._failed is not None:
+                    raise AssertionError("nothing is seen any more") from self._failed
                 return
         raise AssertionError(f"not in {timeout} s: {what()}")
 
@@ -302,13 +314,14 @@ async def table(
     flags = ("--poll-interval=2",)
     async with a_world(control_plane.kubeconfig, operator_kubeconfig, module_namespace, logs, *flags) as world:
         observer = Observer(world)
-        watching = asyncio.create_task(observer.watch())
+        watching = asyncio.create_task(observer.run())
         played = Table(observer)
         await played.begin(world)
         yield played
         await asyncio.wait(played.results.values())
         watching.cancel()
-        await asyncio.wait({watching})
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 @pytest.mark.asyncio(loop_scope="module")
