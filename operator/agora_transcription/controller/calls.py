@@ -67,9 +67,21 @@ class Caller:
         self._interval = poll_interval
 
     async def perform(
-        self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials
+        self,
+        task: TranscriptionTask,
+        memory: Memory,
+        step: Call,
+        credentials: Credentials,
+        more: agora.More = agora.at_once,
     ) -> TaskStatus | None:
         """Make the call of a step.
+
+        Args:
+            task: The object.
+            memory: Its memory.
+            step: What is to be done.
+            credentials: The content of its Secrets.
+            more: Awaited before each further call that the step takes.
 
         Returns:
             The status that the object should have now; None if it stays.
@@ -78,13 +90,19 @@ class Caller:
             AgoraError: When the call failed in a way that is no outcome of its own.
         """
         api = self._client.dialect(step.dialect)
-        status = await self._outcome(task, memory, step, api, credentials)
+        status = await self._outcome(task, memory, step, api, credentials, more)
         if status is not None and status.task_id and status.task_id != task.status.task_id:
             status = status.model_copy(update={"account_hash": account_hash(credentials.account)})
         return status
 
     async def _outcome(
-        self, task: TranscriptionTask, memory: Memory, step: Call, api: agora.Agora, credentials: Credentials
+        self,
+        task: TranscriptionTask,
+        memory: Memory,
+        step: Call,
+        api: agora.Agora,
+        credentials: Credentials,
+        more: agora.More,
     ) -> TaskStatus | None:
         account = credentials.account
         match step:
@@ -93,13 +111,13 @@ class Caller:
             case Start():
                 return await self._start(task, memory, step, api, credentials)
             case Look():
-                return await self._look(task, memory, api, account)
+                return await self._look(task, memory, api, account, more)
             case Query():
-                return await self._query(task, memory, step, api, account)
+                return await self._query(task, memory, step, api, account, more)
             case UpdateTask():
                 return await self._update(task, memory, step, api, account)
             case Stop():
-                return await self._stop(task, memory, step, api, account)
+                return await self._stop(task, memory, step, api, account, more)
 
     async def _acquire(
         self, task: TranscriptionTask, memory: Memory, step: Acquire, api: agora.Agora, account: agora.Account
@@ -140,7 +158,7 @@ class Caller:
         return transitions.started(task, step.dialect, observation, lasts, now())
 
     async def _look(
-        self, task: TranscriptionTask, memory: Memory, api: agora.Agora, account: agora.Account
+        self, task: TranscriptionTask, memory: Memory, api: agora.Agora, account: agora.Account, more: agora.More
     ) -> TaskStatus | None:
         """Find the task that a conflict did not name.
 
@@ -150,7 +168,7 @@ class Caller:
         if transitions.attempt_of(task.status) and task.status.attempt_time:
             # Only the first attempt can have been sent before the status announced it.
             begun = task.status.attempt_time
-        rows = await api.list_live(account, task.spec.channel, begun - LOOK_BACK)
+        rows = await api.list_live(account, task.spec.channel, begun - LOOK_BACK, more)
         others = self._cache.known_task_ids(but=task.metadata.uid)
         recent = {row.task_id for row in rows if row.started is None or row.started >= begun - LOOK_BACK}
         found = sorted(recent - others)
@@ -167,7 +185,13 @@ class Caller:
         raise agora.Conflict("list", code=200, text=count if found else "none of the channel's tasks is listed yet")
 
     async def _query(
-        self, task: TranscriptionTask, memory: Memory, step: Query, api: agora.Agora, account: agora.Account
+        self,
+        task: TranscriptionTask,
+        memory: Memory,
+        step: Query,
+        api: agora.Agora,
+        account: agora.Account,
+        more: agora.More,
     ) -> TaskStatus | None:
         try:
             observation = await api.query(account, step.handle)
@@ -175,7 +199,7 @@ class Caller:
             settled = task.status.last_update_time
             if task.status.stop_reason is None and settled is not None and now() - settled < NEWS_TIME:
                 raise
-            await self._confirm(task, step.handle, error, api, account)
+            await self._confirm(task, step.handle, error, api, account, more)
             memory.gone = True
             return None
         except agora.TokenRefused:
@@ -189,7 +213,13 @@ class Caller:
         return None
 
     async def _confirm(
-        self, task: TranscriptionTask, handle: agora.Handle, error: agora.Gone, api: agora.Agora, account: agora.Account
+        self,
+        task: TranscriptionTask,
+        handle: agora.Handle,
+        error: agora.Gone,
+        api: agora.Agora,
+        account: agora.Account,
+        more: agora.More,
     ) -> None:
         """Make sure that a task is gone: a bare 404 may come from a proxy, and to believe it would start a second one.
 
@@ -199,8 +229,9 @@ class Caller:
         if error.confirmed:
             return
         since = task.status.start_time or task.status.attempt_time or task.metadata.creation_timestamp
+        await more()
         try:
-            rows = await api.list_live(account, task.spec.channel, since - LOOK_BACK)
+            rows = await api.list_live(account, task.spec.channel, since - LOOK_BACK, more)
         except agora.NotSupported:
             text = f"{error.text}: this does not say that it is the task that is not known"
             raise agora.Upstream(error.operation, code=error.code, reason=error.reason, text=text) from error
@@ -220,15 +251,50 @@ class Caller:
             memory.last_sent = now()
         return transitions.updated(task, observation, now())
 
+    async def halt(
+        self,
+        task: TranscriptionTask,
+        dialect: agora.Dialect,
+        handle: agora.Handle,
+        account: agora.Account,
+        more: agora.More,
+    ) -> None:
+        """Stop the task of an object that is gone.
+
+        Raises:
+            AgoraError: When it may still run.
+        """
+        api = self._client.dialect(dialect)
+        try:
+            await api.stop(account, handle)
+        except agora.Gone as error:
+            await self._confirm(task, handle, error, api, account, more)
+        except (agora.Busy, agora.RequestRefused):
+            # Perhaps because it has ended: a query tells.
+            await more()
+            try:
+                ended = (await api.query(account, handle)).state.ended
+            except agora.Gone as error:
+                await self._confirm(task, handle, error, api, account, more)
+            else:
+                if not ended:
+                    raise
+
     async def _stop(
-        self, task: TranscriptionTask, memory: Memory, step: Stop, api: agora.Agora, account: agora.Account
+        self,
+        task: TranscriptionTask,
+        memory: Memory,
+        step: Stop,
+        api: agora.Agora,
+        account: agora.Account,
+        more: agora.More,
     ) -> TaskStatus | None:
         try:
             await api.stop(account, step.handle)
         except agora.Gone as error:
             # This may also mean that an earlier stop is still under way (V6's code 49): a query tells, if it matters.
             if task.deleting or step.retiring:
-                await self._confirm(task, step.handle, error, api, account)
+                await self._confirm(task, step.handle, error, api, account, more)
         if step.retiring:
             return transitions.retired_earlier(task, now())
         if task.deleting:

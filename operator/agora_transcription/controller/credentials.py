@@ -183,10 +183,6 @@ class CredentialStore:
         """The last credentials of a task that were good; None if there never were any."""
         return self._last_good.get(uid)
 
-    def last_good(self, uid: str) -> Credentials | None:
-        """The last credentials of a task that were good; None if there never were any."""
-        return self._last_good.get(uid)
-
     def doubt(self, task: TranscriptionTask) -> None:
         """Agora refuses a task's credentials: they may have been renewed since they were read."""
         for name in secret_names(task.spec):

@@ -12,7 +12,7 @@ from agora_transcription.controller.steps import Known, Trouble
 from agora_transcription.controller.troubles import trouble_of
 
 if TYPE_CHECKING:
-    from agora_transcription.agora import AgoraError
+    from agora_transcription.agora import Account, AgoraError
     from agora_transcription.api import TaskStatus, TranscriptionTask
     from agora_transcription.controller.steps import Farewell, Problem
     from agora_transcription.controller.translate import Credentials
@@ -58,6 +58,7 @@ class Memory:
         farewell: The last end that Agora has notified.
         deleting_since: Since when this process knows that the object is deleted.
         released: The finalizer is being removed, so the object goes with the operator's consent.
+        account: The one of the last call: an answer can come when the object, and its Secret, are gone.
     """
 
     poll_at: datetime
@@ -76,6 +77,7 @@ class Memory:
     farewell: Farewell | None = None
     deleting_since: datetime | None = None
     released: bool = False
+    account: Account | None = None
 
     def known(self, credentials: Credentials | None, problem: Problem | None) -> Known:
         """Make what a decision is told."""

@@ -16,6 +16,7 @@ from agora_transcription.controller.calls import Caller
 from agora_transcription.controller.connection import connect, login
 from agora_transcription.controller.credentials import CredentialStore
 from agora_transcription.controller.events import EventPoster
+from agora_transcription.controller.fleet import Fleet
 from agora_transcription.controller.handlers import make_registry, make_settings
 from agora_transcription.controller.lease import Election, Lock
 from agora_transcription.controller.lifecycle import Lifecycle
@@ -111,12 +112,11 @@ class _Operator:
             events=self.events,
             metrics=metrics,
         )
-        self.reconciler = Reconciler(
-            services,
-            default=agora.Dialect(settings.agora_api.upper()),
-            workers=settings.workers,
-            poll_interval=settings.poll_interval,
-        )
+        default = agora.Dialect(settings.agora_api.upper())
+        interval = settings.poll_interval
+        self.reconciler = Reconciler(services, default=default, workers=settings.workers, poll_interval=interval)
+        v7 = agora_client.dialect(agora.Dialect.V7)
+        self.fleet = Fleet(services, self.reconciler, v7, default=default, interval=interval)
         self.queue: WorkQueue[str] = WorkQueue(self.reconciler.reconcile)
         self.reconciler.attach(self.queue)
         self.resync = Resync(store, self.cache, self.queue, self.reconciler, metrics)
@@ -145,7 +145,7 @@ class _Operator:
         logger.info("agora-transcription %s watches %s, Agora is %s", __version__, where, self.settings.agora_url)
         background = [
             group.create_task(part.run(), name=type(part).__name__)
-            for part in (self.queue, self.credentials, self.events, self.resync)
+            for part in (self.queue, self.credentials, self.events, self.resync, self.fleet, self.reconciler.strays)
         ]
         background.append(group.create_task(self._stop_in_order(lifecycle), name="stop"))
         try:

@@ -8,6 +8,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
@@ -26,6 +27,7 @@ from agora_transcription.controller.steps import (
     Write,
 )
 from agora_transcription.controller.store import NotFound, Outdated, Store, StoreError
+from agora_transcription.controller.strays import Strays
 from agora_transcription.controller.troubles import backoff, trouble_of
 from agora_transcription.controller.writer import Writer
 from agora_transcription.telemetry.logs import ObjectLogger
@@ -93,6 +95,7 @@ class Reconciler:
         self._interval = poll_interval
         self._began = now()
         self._memories: dict[str, Memory] = {}
+        self.strays = Strays(services, self.recall, default=default)
         self._queue: WorkQueue[str] | None = None
         services.metrics.max_workers.labels(CONTROLLER).set(workers)
 
@@ -107,13 +110,13 @@ class Reconciler:
             raise RuntimeError("the reconciler has no queue yet")
         return self._queue
 
-    def recall(self, uid: str) -> Memory | None:
-        """What is remembered of an object; None before it was worked on."""
-        return self._memories.get(uid)
-
     def begin(self) -> None:
         """From now on this process acts; until now another may have."""
         self._began = now()
+
+    def recall(self, uid: str) -> Memory | None:
+        """What is remembered of an object; None before it was worked on."""
+        return self._memories.get(uid)
 
     def created(self, uid: str) -> None:
         """An object came into being under this process's eyes: nobody can have started anything for it."""
@@ -130,15 +133,10 @@ class Reconciler:
         """An object does not exist any more."""
         task = self.services.cache.drop(uid)
         memory = self._memories.pop(uid, None)
+        if task is not None:
+            self.strays.take(task, memory)
         self.services.credentials.forget(uid)
         self.queue.forget(uid)
-        released = memory is not None and memory.released
-        if task is not None and task.guarded and task.status.task_id and not released:
-            logger.warning(
-                "%s was removed without its finalizer's consent: the Agora task %s may still run",
-                task.key,
-                task.status.task_id,
-            )
 
     async def reconcile(self, uid: str) -> None:
         """Take the next step for an object."""
@@ -152,7 +150,10 @@ class Reconciler:
             result = await self._step_on_newest(task, memory, log)
             memory.failures.pop("kubernetes", None)
         except NotFound:
+            # The watch may have told so before, while a call was out: what came of it stands only in this memory.
             self.gone(uid)
+            if memory.unrecorded is not None:
+                self.strays.take(task, memory)
             result = "success"
         except StoreError as error:
             failures = memory.failures["kubernetes"] = memory.failures.get("kubernetes", 0) + 1
@@ -171,6 +172,10 @@ class Reconciler:
             await self._writer.refresh(task)
             self.queue.add(task.metadata.uid)
             return "requeue"
+        except NotFound as error:
+            # Its status can be missing alone, where somebody has applied another CRD; then the object is not gone.
+            await self._writer.refresh(task)
+            raise StoreError(f"write {task.key}", error.code, "not found, though it can be read") from error
 
     async def _step(self, task: TranscriptionTask, memory: Memory, log: ObjectLogger) -> str:
         """Decide on and take one step; answers its result for the metrics."""
@@ -199,7 +204,9 @@ class Reconciler:
         services, uid = self.services, task.metadata.uid
         match step:
             case Nothing():
-                self._memories.pop(uid, None)
+                if task.deleting and not memory.released:
+                    self.strays.take(task, memory)
+                    memory.released = True
                 return "success"
             case Idle(until):
                 (services.credentials.wait_for_change if blocked else services.credentials.settle)(task)
@@ -246,8 +253,10 @@ class Reconciler:
         """Make the call, and write down what came of it."""
         # What holds unless the call comes to an end: cancelled, it says nothing for the credentials.
         error: agora.AgoraError | None = agora.Ambiguous(step.operation)
+        memory.account = credentials.account
+        more = partial(self._another_turn, task, step, credentials.account)
         try:
-            status = await self.services.caller.perform(task, memory, step, credentials)
+            status = await self.services.caller.perform(task, memory, step, credentials, more)
             error = None
         except agora.AgoraError as failure:
             error = failure
@@ -263,6 +272,17 @@ class Reconciler:
         if status is not None:
             await self._writer.outcome(task, status, memory)
         return "requeue"
+
+    async def _another_turn(self, task: TranscriptionTask, step: Call, account: agora.Account) -> None:
+        """Wait until a step that takes several calls may make the next one; others may act meanwhile."""
+        with self.queue.parked(task.metadata.uid):
+            self._slots.release()
+            try:
+                await self.services.budgets.admit(account, priority_of(step), tenant=task.metadata.namespace)
+            except agora.CircuitOpen as error:
+                raise agora.NotSent(step.operation, text=str(error)) from None
+            finally:
+                await self._slots.acquire()
 
     async def _admitted(
         self, uid: str, account: agora.Account, step: Call, memory: Memory, task: TranscriptionTask

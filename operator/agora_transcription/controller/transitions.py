@@ -190,8 +190,8 @@ def adopted(task: TranscriptionTask, dialect: Dialect, task_id: str, lasts: time
     return concluded(task, status, verdict, now)
 
 
-def builder_token_of(status: TaskStatus) -> SecretStr | None:
-    """The token that the current attempt is started with (V6)."""
+def builder_token_of(status: TaskStatus | Retiring) -> SecretStr | None:
+    """The token that the attempt is started with (V6)."""
     return SecretStr(status.builder_token) if status.builder_token else None
 
 

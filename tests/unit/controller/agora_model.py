@@ -220,12 +220,12 @@ class AgoraModel:
         task.stop_at = self.clock.monotonic() + self.character.stop_seconds
         task.ended_by_operator = True
 
-    def listed(self, channel: str) -> list[agora.ListedTask]:
+    def listed(self, channel: str | None) -> list[agora.ListedTask]:
         horizon = self.clock.monotonic() - self.character.list_lag
         return [
             agora.ListedTask(task.id, WORDS[Dialect.V7][self.state(task)], task.created)
             for task in self.live()
-            if task.dialect is Dialect.V7 and task.request.channel == channel and task.started <= horizon
+            if task.dialect is Dialect.V7 and channel in {None, task.request.channel} and task.started <= horizon
         ]
 
     def perform(self, operation: str, effect: Callable[[], T]) -> T:
@@ -285,11 +285,25 @@ class _Api:
         task = self._model.find("stop", handle, self.dialect)
         self._model.perform("stop", lambda: self._model.stop(task))
 
-    async def list_live(self, account: agora.Account, channel: str, since: datetime) -> Sequence[agora.ListedTask]:  # noqa: ARG002 - the Protocol's
+    async def list_live(
+        self,
+        account: agora.Account,  # noqa: ARG002 - the Protocol's
+        channel: str | None,
+        since: datetime,
+        more: agora.More = agora.at_once,  # noqa: ARG002
+    ) -> Sequence[agora.ListedTask]:
         if self.dialect is Dialect.V6:
             raise agora.NotSupported("list")
         rows = self._model.perform("list", lambda: self._model.listed(channel))
         return [row for row in rows if row.started is None or row.started >= since]
+
+    async def list_running(
+        self,
+        account: agora.Account,
+        since: datetime,
+        more: agora.More = agora.at_once,
+    ) -> Sequence[agora.ListedTask]:
+        return [row for row in await self.list_live(account, None, since, more) if row.status == "RUNNING"]
 
     def _seen(self, task: AgoraTask) -> agora.Observation:
         state = self._model.state(task)

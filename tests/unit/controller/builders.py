@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from agora_transcription.agora import Account
 from agora_transcription.api import API_VERSION, FINALIZER, KIND, TranscriptionTask
-from agora_transcription.controller import calls, fleet, memory, reconciler
+from agora_transcription.controller import calls, fleet, memory, reconciler, strays
 from agora_transcription.controller.translate import Credentials
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Let the controller tell the time by this clock."""
-        for module in (calls, fleet, memory, reconciler):
+        for module in (calls, fleet, memory, reconciler, strays):
             patch.setattr(module, "now", self.now)
         for timed in (fleet, reconciler):
             patch.setattr(timed, "time", self)

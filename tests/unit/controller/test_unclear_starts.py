@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from agora_transcription import agora
-from unit.controller.agora_model import Crash, fault
+from unit.controller.agora_model import Crash, _Api, fault
 from unit.controller.builders import SECRET, UID
+from unit.controller.kubernetes_model import Process
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from unit.controller.scene import Scene
 
 
@@ -96,3 +99,60 @@ async def test_a_deleted_object_gives_up_on_a_task_that_is_not_named(scene: Scen
     await scene.pass_time(100)
     assert not scene.exists()
     assert scene.process.events.reasons[-1] == "Abandoned"
+
+
+class Counting:
+    """Budgets without limits that count the calls, and refuse from one of them on."""
+
+    def __init__(self, *, refuses_from: int = 1000) -> None:
+        self.admitted = 0
+        self._refuses_from = refuses_from
+
+    async def admit(self, account: agora.Account, priority: agora.Priority, tenant: str) -> None:  # noqa: ARG002 - as the budgets'
+        self.admitted += 1
+        if self.admitted >= self._refuses_from:
+            raise agora.CircuitOpen(60)
+
+    def report(self, account: agora.Account, error: agora.AgoraError | None) -> None:
+        """Nothing is learnt."""
+
+
+def paging(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agora's list has three pages, each of which waits for its turn."""
+    listed = _Api.list_live
+
+    async def list_live(api: _Api, account: agora.Account, channel: str, since: datetime, more: agora.More) -> Any:
+        for _ in range(2):
+            await more()
+        return await listed(api, account, channel, since, more)
+
+    monkeypatch.setattr(_Api, "list_live", list_live)
+    scene.agora.character.conflict_names_task = False
+
+
+async def test_each_page_of_a_look_waits_for_its_turn(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    paging(scene, monkeypatch)
+    budgets = Counting()
+    scene.process = Process(scene.server, scene.agora, budgets=cast("agora.Budgets", budgets))
+    scene.agora.fault = fault(agora.Ambiguous, effect=True)
+    scene.server.create({}, guarded=True)
+    await scene.pass_time(5)
+    assert scene.status.task_id == "agora-1"
+    assert scene.agora.calls == ["start", "start", "list", "query"]
+    assert budgets.admitted == len(scene.agora.calls) + 2
+
+
+async def test_a_look_whose_credentials_are_refused_meanwhile_is_made_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paging(scene, monkeypatch)
+    scene.process = Process(scene.server, scene.agora, budgets=cast("agora.Budgets", Counting(refuses_from=4)))
+    scene.agora.fault = fault(agora.Ambiguous, effect=True)
+    scene.server.create({}, guarded=True)
+    await scene.pass_time(5)
+    assert scene.agora.calls == ["start", "start"]
+    assert scene.reason == "CredentialsRefused"
+    scene.restart()
+    await scene.pass_time(5)
+    assert scene.status.task_id == "agora-1"
+    assert list(scene.agora.tasks) == ["agora-1"]
