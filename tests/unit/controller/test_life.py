@@ -18,6 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agora_transcription.agora import Dialect, State
 from agora_transcription.api import FINALIZER, Phase, Reason, RestartPolicy, TranscriptionTask
 from agora_transcription.controller.grounds import ABANDON_AFTER
+from agora_transcription.controller.notifications import Event, Notification
+from agora_transcription.controller.steps import Farewell
 from agora_transcription.controller.translate import live_settings, settings_of
 from unit.controller.agora_model import TOKEN_LIFETIME, AgoraModel, AgoraTask, Character, Crash
 from unit.controller.builders import SECRET, UID, Clock, api_of
@@ -132,6 +134,17 @@ class Life(RuleBasedStateMachine):
     @rule(state=st.sampled_from([State.STOPPED, State.FAILED]), bout=BOUTS)
     def agora_ends_a_task(self, state: State, bout: Bout) -> None:
         self.agora.end(self.agora.running()[0], state)
+        self._work_on(bout)
+
+    @precondition(lambda self: self.process.cache.get(UID) is not None)
+    @rule(message=st.sampled_from(["OK", "Idle for too long", "Fatal ASR error"]), earlier=st.booleans(), bout=BOUTS)
+    def agora_notifies_an_end(self, message: str, bout: Bout, *, earlier: bool) -> None:
+        """True or not, of the current task or of the first."""
+        task = self.process.cache.get(UID)
+        task_id = "agora-1" if earlier or task is None or task.status.task_id is None else task.status.task_id
+        farewell = Farewell(task_id, State.FAILED if message.startswith("Fatal") else State.STOPPED, message)
+        notification = Notification("notice", Event.LEFT, task_id, None, farewell, is_test=False)
+        self.process.reconciler.notified(UID, notification)
         self._work_on(bout)
 
     @rule(there=st.booleans(), bout=BOUTS)
