@@ -444,6 +444,26 @@ def test_the_right_credentials_of_the_same_app_id_are_let_through_at_once() -> N
     assert run(scenario()) == 0
 
 
+@pytest.mark.parametrize("priority", Priority)
+def test_a_refused_credential_stops_all_calls_of_its_account_and_none_of_another(priority: Priority) -> None:
+    async def scenario() -> list[float]:
+        budget = budgets(rate=1, burst=1)
+        await asyncio.gather(admitted_at(budget), admitted_at(budget, OTHER_APP))
+        of_account = [asyncio.create_task(admitted_at(budget, priority=priority, tenant=name)) for name in "abc"]
+        of_another = [asyncio.create_task(admitted_at(budget, OTHER_APP, priority, tenant=name)) for name in "abc"]
+        await asyncio.sleep(0.5)
+        budget.report(ACCOUNT, REFUSED)
+        refused = await asyncio.gather(*of_account, return_exceptions=True)
+        assert now() == 0.5, "who waits is told at once"
+        assert [type(result) for result in refused] == [CircuitOpen] * 3
+        for _ in range(2):
+            with pytest.raises(CircuitOpen):
+                await budget.admit(ACCOUNT, priority)
+        return await asyncio.gather(*of_another)
+
+    assert run(scenario()) == [1, 2, 3]
+
+
 def test_one_probe_at_a_time_is_sent_per_interval() -> None:
     async def scenario() -> None:
         budget = budgets()
