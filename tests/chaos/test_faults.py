@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -15,7 +16,7 @@ import pytest_asyncio
 import yaml
 
 from chaos.fault_cases import CASES, ENDS, Case, Mend
-from support.kube import API, condition, is_settled
+from support.kube import API, ApiError, condition, is_settled
 from support.world import World, a_world
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Observer:
         self.calls: list[Body] = []
         self.scripted: set[str] = set()
         """Channel, name or task of the faults that are still to come."""
+        self.watches = False
         self._polling = asyncio.Lock()
         self._changed = asyncio.Condition()
         self._failed: BaseException | None = None
@@ -62,8 +64,8 @@ class Observer:
                 self._changed.notify_all()
 
     async def _watch(self) -> None:
-        path = f"{API}/namespaces/{self.world.kube.namespace}/transcriptiontasks"
-        listed = await self.world.kube.request("GET", path)
+        listed = await self._list()
+        self.watches = True
         seen: list[Body] = []
         watching = asyncio.create_task(self.world.kube.watch(listed["metadata"]["resourceVersion"], seen))
         try:
@@ -81,6 +83,18 @@ class Observer:
             watching.result()
         finally:
             watching.cancel()
+
+    async def _list(self) -> Body:
+        """List the objects, once the API server has got the new kind ready."""
+        async with asyncio.timeout(LONGEST):
+            while True:
+                try:
+                    path = f"{API}/namespaces/{self.world.kube.namespace}/transcriptiontasks"
+                    return await self.world.kube.request("GET", path)
+                except ApiError as error:
+                    if error.code != HTTPStatus.TOO_MANY_REQUESTS:
+                        raise
+                    await asyncio.sleep(0.1)
 
     async def script(self, fault: Body) -> None:
         async with self._polling:
@@ -315,6 +329,7 @@ async def table(
     async with a_world(control_plane.kubeconfig, operator_kubeconfig, module_namespace, logs, *flags) as world:
         observer = Observer(world)
         watching = asyncio.create_task(observer.run())
+        await observer.until(lambda: observer.watches, lambda: "the watch")
         played = Table(observer)
         await played.begin(world)
         yield played
