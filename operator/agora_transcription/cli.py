@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 
 import click
 from pydantic import ValidationError
@@ -15,11 +16,18 @@ from agora_transcription import __version__
 from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from pydantic.fields import FieldInfo
 
+    from agora_transcription.agora import Account
+
 __all__ = ["main"]
+
+CUSTOMER: Final = {"customerId": "CUSTOMER_ID", "customerSecret": "CUSTOMER_SECRET"}
+"""The environment variables of `orphans --app-id`, by their keys in a Secret; anybody on the machine can see flags."""
+
+T = TypeVar("T")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -74,16 +82,7 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     from agora_transcription.controller import operator as controller
     from agora_transcription.telemetry import logs
 
-    try:
-        settings = OperatorSettings(**{name: value for name, value in flags.items() if value not in {None, ()}})
-    except ValidationError as error:
-        for problem in error.errors():
-            name = str(problem["loc"][0]).replace("_", "-")
-            click.echo(f"--{name}: {problem['msg']}", err=True)
-        sys.exit(2)
-    except SettingsError as error:
-        click.echo(f'{error}: in the environment it must be a JSON list, as ["default"]', err=True)
-        sys.exit(2)
+    settings = _settings(flags)
     logs.configure(settings.log_format, settings.log_level)
     try:
         _run(controller.run(settings))
@@ -93,6 +92,83 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     except ConfigException as error:
         click.echo(f"No cluster: {error}. Give --kubeconfig FILE, or set KUBECONFIG.", err=True)
         sys.exit(1)
+
+
+def _settings(flags: Mapping[str, Any]) -> OperatorSettings:
+    """Read the settings of the flags that are given, and of the environment."""
+    try:
+        return OperatorSettings(**{name: value for name, value in flags.items() if value not in {None, ()}})
+    except ValidationError as error:
+        for problem in error.errors():
+            name = str(problem["loc"][0]).replace("_", "-")
+            click.echo(f"--{name}: {problem['msg']}", err=True)
+    except SettingsError as error:
+        click.echo(f'{error}: in the environment it must be a JSON list, as ["default"]', err=True)
+    sys.exit(2)
+
+
+@main.command()
+@click.option("--secret", metavar="NAMESPACE/NAME", help="Read the account from a Secret, as the tasks name it.")
+@click.option(
+    "--app-id",
+    metavar="ID",
+    help=f"The project, whose customer is in {ENVIRONMENT_PREFIX}CUSTOMER_ID and {ENVIRONMENT_PREFIX}CUSTOMER_SECRET.",
+)
+@click.option("--stop", metavar="TASK", multiple=True, help="Stop this orphan; can be given several times.")
+@click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", help="Format of the list.")
+@_option("agora_url", OperatorSettings.model_fields["agora_url"])
+@_option("kubeconfig", OperatorSettings.model_fields["kubeconfig"])
+def orphans(*, secret: str | None, app_id: str | None, stop: tuple[str, ...], output: str, **flags: str | None) -> None:
+    """List the Agora tasks (V7) of a project that no TranscriptionTask of the cluster owns.
+
+    Nothing is stopped that --stop does not name. Exit codes: 0 there are none, or all were stopped; 1 Agora or the
+    cluster could not be asked; 2 the arguments are wrong, or --stop names no orphan; 3 there are some.
+    """
+    from kubernetes.aio.config.config_exception import ConfigException
+
+    from agora_transcription.controller.orphans import Request, run
+    from agora_transcription.telemetry import logs
+
+    settings = _settings(flags)
+    logs.configure("text", "warning")
+    request = Request(
+        account=_account(secret, app_id),
+        secret=_namespaced(secret) if secret else ("", ""),
+        agora_url=settings.agora_url,
+        kubeconfig=settings.kubeconfig,
+        stop=stop,
+        as_json=output == "json",
+    )
+    try:
+        sys.exit(_run(run(request, click.echo, lambda text: click.echo(text, err=True))))
+    except ConfigException as error:
+        click.echo(f"No cluster: {error}. Give --kubeconfig FILE, or set KUBECONFIG.", err=True)
+        sys.exit(1)
+
+
+def _account(secret: str | None, app_id: str | None) -> Account | None:
+    """The account of the environment; None where a Secret is named."""
+    from agora_transcription.controller.credentials import SecretInvalid, account_of
+
+    if (secret is None) == (app_id is None):
+        raise click.UsageError("give either --secret or --app-id")
+    if app_id is None:
+        return None
+    variables = {key: f"{ENVIRONMENT_PREFIX}{name}" for key, name in CUSTOMER.items()}
+    missing = [name for name in variables.values() if not os.environ.get(name)]
+    if missing:
+        raise click.UsageError(f"--app-id needs the environment variables {' and '.join(missing)}")
+    try:
+        return account_of({"appId": app_id} | {key: os.environ[name] for key, name in variables.items()})
+    except SecretInvalid as error:
+        raise click.UsageError(f"--app-id: {error}") from None
+
+
+def _namespaced(secret: str) -> tuple[str, str]:
+    namespace, slash, name = secret.partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise click.UsageError("--secret must be NAMESPACE/NAME")
+    return namespace, name
 
 
 @main.command()
@@ -125,11 +201,10 @@ def demo(*, keep: bool, kubeconfig: str | None) -> None:
     sys.exit(run(keep=keep, kubeconfig=kubeconfig))
 
 
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop, where there is one."""
     if sys.platform == "win32":
-        asyncio.run(coroutine)
-    else:
-        import uvloop
+        return asyncio.run(coroutine)
+    import uvloop
 
-        uvloop.run(coroutine)
+    return uvloop.run(coroutine)

@@ -11,7 +11,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 
 from agora_transcription import __version__
 from agora_transcription.cli import main
-from agora_transcription.controller import operator
+from agora_transcription.controller import operator, orphans
 from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_help_lists_every_setting_with_its_variable_and_default(name: str) -> No
 
 def test_help_names_the_commands() -> None:
     output = invoke("--help").output
-    for command in ("operator", "simulator", "demo"):
+    for command in ("operator", "orphans", "simulator", "demo"):
         assert f"\n  {command} " in output
 
 
@@ -138,6 +138,51 @@ def test_without_a_cluster_it_says_what_to_give(monkeypatch: pytest.MonkeyPatch)
     assert result.exit_code == 1
     assert "there is none" in result.output
     assert "--kubeconfig" in result.output
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ([], "give either --secret or --app-id"),
+        (["--secret", "a/b", "--app-id", "c"], "give either --secret or --app-id"),
+        (["--secret", "b"], "--secret must be NAMESPACE/NAME"),
+        (["--secret", "a/b/c"], "--secret must be NAMESPACE/NAME"),
+        (["--app-id", "c"], "AGORA_TRANSCRIPTION_CUSTOMER_ID and AGORA_TRANSCRIPTION_CUSTOMER_SECRET"),
+        (["--secret", "a/b", "--agora-url", "api.agora.io"], "--agora-url"),
+        (["--secret", "a/b", "-o", "yaml"], "-o"),
+    ],
+)
+def test_orphans_says_what_it_needs(flags: list[str], complaint: str) -> None:
+    result = invoke("orphans", *flags)
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_orphans_takes_an_app_id_only_if_it_can_be_one() -> None:
+    customer = {"AGORA_TRANSCRIPTION_CUSTOMER_ID": "c", "AGORA_TRANSCRIPTION_CUSTOMER_SECRET": "very secret"}
+    result = invoke("orphans", "--app-id", "c", **customer)
+    assert result.exit_code == 2
+    assert "32 hexadecimal digits" in result.output
+    assert "very secret" not in result.output
+
+
+def test_orphans_hands_on_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[orphans.Request] = []
+
+    async def run(request: orphans.Request, write: Any, complain: Any) -> int:
+        asked.append(request)
+        write("the list")
+        complain("a complaint")
+        return orphans.SOME_LEFT
+
+    monkeypatch.setattr(orphans, "run", run)
+    customer = {"AGORA_TRANSCRIPTION_CUSTOMER_ID": "c", "AGORA_TRANSCRIPTION_CUSTOMER_SECRET": "s"}
+    result = invoke("orphans", "--app-id", "0" * 32, "--stop", "x", "--stop", "y", "-o", "json", **customer)
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "the list\n", "a complaint\n")
+    (request,) = asked
+    assert request.account is not None
+    assert (request.account.app_id, request.account.customer_id) == ("0" * 32, "c")
+    assert (request.stop, request.as_json, request.agora_url) == (("x", "y"), True, "https://api.agora.io")
 
 
 def test_logs_are_set_up_as_asked(given: list[OperatorSettings]) -> None:
