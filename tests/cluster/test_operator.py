@@ -124,12 +124,12 @@ async def test_what_was_deleted_while_the_operator_was_down_is_stopped_when_it_i
         assert await world.live("meanwhile") == []
 
 
-async def test_a_finalizer_stripped_by_hand_is_reported_with_the_task_that_may_run_on(
+async def test_the_task_of_an_object_whose_finalizer_is_stripped_by_hand_is_stopped_when_agora_is_back(
     control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path
 ) -> None:
     async with a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs) as world:
         await world.create("torn")
-        body = await world.running("torn")
+        task_id = (await world.running("torn"))["status"]["taskId"]
         await world.faults({"operation": "leave", "status": 503, "times": 0})
         await world.kube.delete("torn")
         await world.kube.wait("torn", lambda body: "AgoraUnavailable" in str(body["status"]["conditions"]))
@@ -137,6 +137,26 @@ async def test_a_finalizer_stripped_by_hand_is_reported_with_the_task_that_may_r
         await world.kube.wait_gone("torn")
 
         async def told() -> bool:
-            return f"the Agora task {body['status']['taskId']} may still run" in world.operator.log.read_text()
+            return f"consent: stopping its Agora task {task_id}" in world.operator.log.read_text()
+
+        async def posted() -> bool:
+            message = f"The object went without the operator's consent: stopped its Agora task {task_id}"
+            events = (await world.kube.request("GET", f"api/v1/namespaces/{namespace}/events"))["items"]
+            return any((event["type"], event["message"]) == ("Warning", message) for event in events)
 
         await world.eventually(told, "the warning")
+        assert len(await world.live("torn")) == 1
+        # A new one of the same name is another object, with another task.
+        await world.create("torn")
+        await world.running("torn")
+        assert len(await world.live("torn")) == 2
+        (await world.agora.delete("/simulator/faults")).raise_for_status()
+
+        async def stopped() -> bool:
+            return task_id not in {task["taskId"] for task in await world.live("torn")}
+
+        await world.eventually(stopped, "the end of the Agora task")
+        assert len(await world.live("torn")) == 1
+        await world.eventually(posted, "the event")
+        value = await read_metrics(world.operator.metrics)
+        assert value("agora_transcription_stray_tasks_total", outcome="stopped") == 1
