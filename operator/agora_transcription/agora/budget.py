@@ -162,6 +162,11 @@ class Budgets:
         if self._observe_wait is not None:
             self._observe_wait(priority, self._clock() - asked)
 
+    def held(self, account: Account) -> float:
+        """Seconds that Agora still wants nothing of an App ID, after a 429; 0 for none."""
+        project = self._projects.get(account.app_id)
+        return max(0.0, project.silent_until - self._clock()) if project else 0.0
+
     def report(self, account: Account, error: AgoraError | None) -> None:
         """Learn from the end of a call: None for a success, else what it raised.
 

@@ -29,6 +29,7 @@ from agora_transcription.controller.steps import (
 from agora_transcription.controller.store import NotFound, Outdated, Store, StoreError
 from agora_transcription.controller.strays import Strays
 from agora_transcription.controller.troubles import backoff, trouble_of
+from agora_transcription.controller.turns import admitted
 from agora_transcription.controller.writer import Writer
 from agora_transcription.telemetry.logs import ObjectLogger
 from agora_transcription.telemetry.metrics import CONTROLLER, Metrics
@@ -263,6 +264,7 @@ class Reconciler:
         finally:
             self.services.budgets.report(credentials.account, error)
         if error is not None:
+            self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
             self._trouble(task, memory, step, error)
             log.warning("%s", error)
             return "error"
@@ -287,27 +289,17 @@ class Reconciler:
     async def _admitted(
         self, uid: str, account: agora.Account, step: Call, memory: Memory, task: TranscriptionTask
     ) -> bool:
-        """Wait for the account's budget; False when the object has changed first, or the credentials are refused."""
+        """Wait for the call's turn; False when the object has changed first, or has to say why it waits."""
         dirty = self.queue.dirty(uid)
         dirty.clear()
-        admit = asyncio.ensure_future(
-            self.services.budgets.admit(account, priority_of(step), tenant=task.metadata.namespace)
-        )
-        changed = asyncio.ensure_future(dirty.wait())
         try:
             with self.queue.parked(uid):
-                await asyncio.wait({admit, changed}, return_when=asyncio.FIRST_COMPLETED)
-            if not admit.done():
-                return False
-            await admit
-        except agora.CircuitOpen as error:
+                return await admitted(
+                    self.services.budgets, account, step, tenant=task.metadata.namespace, changed=dirty
+                )
+        except (agora.CircuitOpen, agora.Throttled) as error:
             self._trouble(task, memory, step, error)
             return False
-        else:
-            return True
-        finally:
-            admit.cancel()
-            changed.cancel()
 
     def _trouble(
         self, task: TranscriptionTask, memory: Memory, step: Call, error: agora.AgoraError | agora.CircuitOpen
@@ -322,8 +314,6 @@ class Reconciler:
             memory.observation, memory.poll_at = None, now()
         if isinstance(error, agora.CircuitOpen | agora.CredentialsRefused):
             self.services.credentials.doubt(task)
-        if isinstance(error, agora.AgoraError):
-            self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
 
     def _memory(self, uid: str) -> Memory:
         memory = self._memories.get(uid)

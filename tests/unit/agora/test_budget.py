@@ -339,6 +339,19 @@ def test_a_429_silences_its_app_id_for_as_long_as_agora_wants() -> None:
     assert run(scenario()) == [17, 17, 0]
 
 
+def test_how_long_agora_holds_an_app_id_back_can_be_asked() -> None:
+    async def scenario() -> list[float]:
+        budget = budgets()
+        held = [budget.held(ACCOUNT)]
+        budget.report(ACCOUNT, throttled(17.0))
+        await asyncio.sleep(5)
+        held += [budget.held(account) for account in (ACCOUNT, OTHER_TENANT, OTHER_APP)]
+        await asyncio.sleep(20)
+        return [*held, budget.held(ACCOUNT)]
+
+    assert run(scenario()) == [0, 12, 12, 0, 0]
+
+
 def test_a_429_reaches_those_who_wait_already() -> None:
     async def scenario() -> float:
         budget = budgets(rate=1, burst=1)

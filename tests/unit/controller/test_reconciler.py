@@ -10,6 +10,7 @@ import pytest
 from agora_transcription import agora
 from agora_transcription.agora import Dialect, State
 from agora_transcription.api import FINALIZER, Reason, TranscriptionTask
+from agora_transcription.controller import turns
 from unit.controller.agora_model import Fault, fault
 from unit.controller.builders import NAMESPACE, SECRET, UID
 from unit.controller.kubernetes_model import Process, unanswered
@@ -266,6 +267,53 @@ async def test_an_open_breaker_is_told_without_a_call(clock: Clock) -> None:
     assert scene.agora.calls == ["start"]
     assert scene.reason == "CredentialsRefused"
     assert scene.status.observed_generation == 2
+
+
+async def test_who_waits_for_an_account_that_agora_holds_back_says_so(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TOLD_AFTER", 0.01)
+    scene = Scene(clock)
+    budgets = agora.Budgets(0, 1)
+    scene.process = Process(scene.server, scene.agora, budgets=budgets)
+    credentials, _ = await scene.process.credentials.resolve(TranscriptionTask.parse(_created(scene)), started=True)
+    assert credentials is not None
+    budgets.report(credentials.account, agora.Throttled("query", retry_after=120))
+    await scene.process.work()
+    assert scene.agora.calls == []
+    assert scene.reason == "Throttled"
+    assert scene.process.queue.due is not None
+    assert 119 <= scene.process.queue.due - clock.monotonic() <= 132 + 1
+
+
+async def test_who_waits_for_the_budget_alone_keeps_its_place(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TOLD_AFTER", 0.01)
+    scene = Scene(clock)
+    budgets = agora.Budgets(10, 1)
+    scene.process = Process(scene.server, scene.agora, budgets=budgets)
+    credentials, _ = await scene.process.credentials.resolve(TranscriptionTask.parse(_created(scene)), started=True)
+    assert credentials is not None
+    await budgets.admit(credentials.account, agora.Priority.START_STOP)
+    before = scene.server.writes
+    await scene.process.reconcile()
+    assert scene.agora.calls == ["start"]
+    assert scene.server.writes == before + 1
+
+
+async def test_a_look_waits_without_a_word(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TOLD_AFTER", 0.01)
+    scene = Scene(clock)
+    budgets = agora.Budgets(0, 1)
+    scene.process = Process(scene.server, scene.agora, budgets=budgets)
+    await scene.running()
+    credentials = scene.process.credentials.last_good(UID)
+    assert credentials is not None
+    budgets.report(credentials.account, agora.Throttled("query", retry_after=0.2))
+    before = scene.server.writes
+    clock.advance(100)
+    await scene.process.work()
+    assert scene.agora.calls == ["start", "query"]
+    assert scene.server.writes == before
 
 
 async def test_a_call_waits_in_the_turn_of_its_namespace(clock: Clock) -> None:
