@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agora_transcription.local.controlplane import ControlPlane
-from support.world import CHANNEL_KEYS, CREDENTIALS, STORAGE_KEYS
+from support.world import CHANNEL_KEYS, CREDENTIALS, NOTIFICATION_SECRET, STORAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ NEVER_LOGGED = {
     "an RTC token of version 007": "007eJ",
     "an RTC token of version 006": "006" + CREDENTIALS["appId"],
     "a builderToken in a URL": "builderToken=",
+    "a notification secret": NOTIFICATION_SECRET,
     **{f"the storage's {key}": value for key, value in STORAGE_KEYS.items()},
     **{f"the channel's {key}": value for key, value in CHANNEL_KEYS.items()},
 }

@@ -12,7 +12,7 @@ import httpx
 
 from cluster.test_operator import read_metrics
 from support.processes import free_port
-from support.world import CREDENTIALS, World, a_world
+from support.world import CREDENTIALS, NOTIFICATION_SECRET, World, a_world
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from agora_transcription.local.controlplane import ControlPlane
     from support.kube import Body
-
-SECRET = "notification-secret-of-the-console"
 
 
 class Webhook:
@@ -59,8 +57,8 @@ async def test_an_idle_end_is_noticed_within_2_seconds_and_a_forged_one_changes_
 ) -> None:
     webhook = Webhook()
     async with webhook.world(control_plane, operator_kubeconfig, namespace, logs) as world:
-        await world.kube.put_secret("agora-credentials", {**CREDENTIALS, "notificationSecret": SECRET})
-        await world.options(notifications={"url": webhook.url, "secret": SECRET, "duplicates": True})
+        await world.kube.put_secret("agora-credentials", {**CREDENTIALS, "notificationSecret": NOTIFICATION_SECRET})
+        await world.options(notifications={"url": webhook.url, "secret": NOTIFICATION_SECRET, "duplicates": True})
         await world.create("idle")
         await world.create("forged")
         await world.kube.put_secret("without", CREDENTIALS)
@@ -72,10 +70,12 @@ async def test_an_idle_end_is_noticed_within_2_seconds_and_a_forged_one_changes_
         # Unsigned or signed by somebody else it does not even cause a look; signed, it has to be true.
         asked = len(await world.calls("query", "forged"))
         assert await webhook.send(left(task_id), "secret of somebody else") == 200
-        assert await webhook.send(left("unknown"), SECRET) == 200
-        assert await webhook.send(left((await world.running("unsigned"))["status"]["taskId"]), SECRET) == 200
+        assert await webhook.send(left("unknown"), NOTIFICATION_SECRET) == 200
+        assert (
+            await webhook.send(left((await world.running("unsigned"))["status"]["taskId"]), NOTIFICATION_SECRET) == 200
+        )
         assert len(await world.calls("query", "forged")) == asked
-        assert await webhook.send(left(task_id), SECRET) == 200
+        assert await webhook.send(left(task_id), NOTIFICATION_SECRET) == 200
 
         async def looked() -> bool:
             return len(await world.calls("query", "forged")) > asked
@@ -109,8 +109,8 @@ async def test_a_failure_is_told_by_its_cause_and_another_task_follows(
 ) -> None:
     webhook = Webhook()
     async with webhook.world(control_plane, operator_kubeconfig, namespace, logs) as world:
-        await world.kube.put_secret("agora-credentials", {**CREDENTIALS, "notificationSecret": SECRET})
-        await world.options(notifications={"url": webhook.url, "secret": SECRET, "jitter": 0.3})
+        await world.kube.put_secret("agora-credentials", {**CREDENTIALS, "notificationSecret": NOTIFICATION_SECRET})
+        await world.options(notifications={"url": webhook.url, "secret": NOTIFICATION_SECRET, "jitter": 0.3})
         await world.create("broken")
         first = (await world.running("broken"))["status"]["taskId"]
         await world.end(first, "FAILED", "Fatal ASR error")

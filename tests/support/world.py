@@ -28,6 +28,10 @@ CHANNEL_KEYS = {"secret": "channel-secret-of-the-tests", "salt": "c2FsdC1vZi10aG
 """The Secrets of a task that stores captions of an encrypted channel."""
 
 
+NOTIFICATION_SECRET = "notification-secret-of-the-console"
+"""What Agora signs its notifications with, where a test wants some."""
+
+
 class World:
     """What a life-cycle test needs."""
 
