@@ -90,7 +90,13 @@ class WorkQueue(Generic[K]):
 
     @contextmanager
     def parked(self, key: K) -> Iterator[None]:
-        """Mark the key's worker as waiting on purpose: for a budget, not for something that may hang."""
+        """Mark the key's worker as waiting on purpose: for a budget, not for something that may hang.
+
+        Raises:
+            CancelledError: The queue is closed, and who begins to wait need not.
+        """
+        if self._closed:
+            raise asyncio.CancelledError
         entry = self._active[key]
         entry.parked = True
         try:
