@@ -127,7 +127,7 @@ class Fleet:
         finally:
             squadron.listing = False
         if squadron.complaint:
-            logger.info("The running tasks of an App ID are listed again")
+            logger.info("The running tasks of project %s are listed again", account_hash(squadron.account))
             squadron.complaint = ""
         self._count(squadron, rows)
         if not is_worth_it(len(squadron.members), squadron.pages):
@@ -158,14 +158,17 @@ class Fleet:
 
     async def _list(self, squadron: _Squadron) -> list[ListedTask]:
         """Ask for all pages, each in its turn."""
-        account, budgets, pages = squadron.account, self._services.budgets, 1
+        account, budgets, pages = squadron.account, self._services.budgets, 0
+        # A page stands for a hundred looks. Behind those of many namespaces, which take turns, it would come too late.
+        saves = is_worth_it(len(squadron.members), squadron.pages)
+        priority = agora.Priority.UPDATE if saves else agora.Priority.POLL
 
         async def more() -> None:
             nonlocal pages
             pages += 1
-            await budgets.admit(account, agora.Priority.POLL)
+            await budgets.admit(account, priority)
 
-        await budgets.admit(account, agora.Priority.POLL)
+        await more()
         error: agora.AgoraError | None = agora.Ambiguous("list")
         try:
             rows = list(await self._api.list_running(account, now() - WINDOW, more))
@@ -182,9 +185,10 @@ class Fleet:
         """Look at each on its own, until a list succeeds."""
         if isinstance(error, agora.NotSupported):
             squadron.absent_until = time.monotonic() + AGAIN_SECONDS
-        if squadron.complaint != str(error):
+        if squadron.complaint != str(error) and not self._reconciler.queue.closed:
             squadron.complaint = str(error)
-            logger.warning("The running tasks of an App ID cannot be listed, each is asked about: %s", error)
+            project = account_hash(squadron.account)
+            logger.warning("The running tasks of project %s cannot be listed, each is asked about: %s", project, error)
         self._fall_back(squadron.members)
 
     def _count(self, squadron: _Squadron, rows: list[ListedTask]) -> None:

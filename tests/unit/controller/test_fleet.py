@@ -110,7 +110,7 @@ class Stage:
         )
         self.agora.tasks.start(task, 0)
 
-    def have(self, count: int, first: int = 0) -> None:
+    def have(self, count: int, first: int = 0, namespaces: int = 1) -> None:
         """Objects whose tasks run, as they are after a restart of the operator."""
         digest = account_hash(account_of(SECRET))
         for number in range(first, first + count):
@@ -122,7 +122,13 @@ class Stage:
             status = transitions.started(task_of(uid=uid, name=uid), Dialect.V7, observation, lasts, now)
             self.cache.offer(
                 self._keep(
-                    body_of({"restartPolicy": "Always"}, {**status.dump(), "accountHash": digest}, uid=uid, name=uid)
+                    body_of(
+                        {"restartPolicy": "Always"},
+                        {**status.dump(), "accountHash": digest},
+                        uid=uid,
+                        name=uid,
+                        namespace=f"team-{number % namespaces}",
+                    )
                 )
             )
             self.queue.add(uid)
@@ -155,6 +161,15 @@ class Stage:
     async def look(self) -> None:
         for account in self.fleet.due():
             await self.fleet.sweep(account)
+
+    async def serve(self, seconds: float) -> None:
+        """Let time pass for the budget, and what it admits happen."""
+        self.clock.advance(seconds)
+        budgets = self.reconciler.services.budgets
+        for project in budgets._projects.values():
+            budgets._serve(project)
+        for _ in range(200):
+            await asyncio.sleep(0)
 
     async def quiet(self) -> None:
         """Wait until nothing is being worked on."""
@@ -333,21 +348,35 @@ async def test_one_that_waits_for_the_turn_of_its_own_look_needs_none_once_it_is
     for uid in stage.bodies:
         memory = stage.reconciler._memory(uid)
         memory.poll_at = clock.now()
-    for _ in range(1000):
-        await asyncio.sleep(0)
+    await stage.serve(0)
     assert stage.calls() == {"query": 1}, "the others wait"
     looking = asyncio.create_task(stage.look())
     while not looking.done():
-        clock.advance(1)
-        for project in stage.reconciler.services.budgets._projects.values():
-            stage.reconciler.services.budgets._serve(project)
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await stage.serve(1)
     await stage.quiet()
     calls = stage.calls()
     assert calls["list"] == 1
     assert calls["query"] <= 12
     assert clock.monotonic() <= 12, "polls of a tenant take turns with the list"
+    await stage.client.aclose()
+
+
+async def test_a_list_does_not_wait_for_the_looks_that_it_makes_needless(clock: Clock) -> None:
+    """However many namespaces take turns with theirs: a page stands for a hundred of them."""
+    stage = Stage(clock, agora.Budgets(20, 20, clock=clock.monotonic))
+    stage.have(1000, namespaces=200)
+    for uid in stage.bodies:
+        stage.reconciler._memory(uid).poll_at = clock.now()
+    await stage.serve(0)
+    assert stage.calls() == {"query": 20}, "the others wait"
+    looking = asyncio.create_task(stage.look())
+    while not looking.done():
+        await stage.serve(0.05)
+        assert clock.monotonic() < 5
+    await stage.quiet()
+    calls = stage.calls()
+    assert calls["list"] == 10
+    assert calls["query"] <= 80
     await stage.client.aclose()
 
 
