@@ -84,6 +84,8 @@ def test_version() -> None:
         (["--requests-per-second", "0"], "requests_per_second", 0),
         (["--metrics-address", ""], "metrics_address", ""),
         ([], "workers", 32),
+        ([], "leader_elect", False),
+        (["--leader-elect", "--lease-namespace", "a"], "leader_elect", True),
     ],
 )
 def test_a_flag_is_a_setting(given: list[OperatorSettings], flags: list[str], name: str, value: Any) -> None:
@@ -98,6 +100,12 @@ def test_a_flag_beats_the_environment(given: list[OperatorSettings]) -> None:
     assert (settings.workers, settings.poll_interval) == (3, 7)
 
 
+def test_a_switch_can_be_set_by_the_environment(given: list[OperatorSettings]) -> None:
+    invoke("operator", AGORA_TRANSCRIPTION_LEADER_ELECT="true", AGORA_TRANSCRIPTION_LEASE_NAMESPACE="a")
+    (settings,) = given
+    assert settings.leader_elect
+
+
 @pytest.mark.parametrize(
     ("flags", "flag"),
     [
@@ -109,6 +117,8 @@ def test_a_flag_beats_the_environment(given: list[OperatorSettings]) -> None:
         (["--agora-api", "v5"], "--agora-api"),
         (["--metrics-address", "nowhere"], "--metrics-address"),
         (["--log-level", "loud"], "--log-level"),
+        (["--leader-elect"], "--lease-namespace"),
+        (["--lease-name", "Not A Name"], "--lease-name"),
     ],
 )
 def test_a_bad_value_exits_2_with_the_flags_name(given: list[OperatorSettings], flags: list[str], flag: str) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
 
+from agora_transcription import settings
 from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +43,8 @@ def test_every_setting_has_a_default() -> None:
         ("metrics_address", "", ""),
         ("health_address", "127.0.0.1:0", "127.0.0.1:0"),
         ("webhook_address", ":8443", ":8443"),
+        ("lease_namespace", "a", "a"),
+        ("lease_name", "other", "other"),
         ("log_format", "json", "json"),
         ("log_level", "debug", "debug"),
     ],
@@ -46,6 +52,24 @@ def test_every_setting_has_a_default() -> None:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: Any) -> None:
     monkeypatch.setenv(f"{ENVIRONMENT_PREFIX}{name.upper()}", text)
     assert getattr(OperatorSettings(), name) == value
+
+
+def test_the_lease_is_in_the_pods_namespace_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = tmp_path / "namespace"
+    told.write_text("transcription\n")
+    monkeypatch.setattr(settings, "POD_NAMESPACE", told)
+    assert OperatorSettings(leader_elect=True).lease_namespace == "transcription"
+    assert OperatorSettings(leader_elect=True, lease_namespace="other").lease_namespace == "other"
+    assert OperatorSettings().lease_namespace is None
+
+
+def test_outside_of_a_pod_the_leases_namespace_must_be_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings, "POD_NAMESPACE", tmp_path / "none")
+    with pytest.raises(ValidationError, match="must be given with --leader-elect") as refused:
+        OperatorSettings(leader_elect=True)
+    assert [problem["loc"][0] for problem in refused.value.errors()] == ["lease_namespace"]
 
 
 @pytest.mark.parametrize(

@@ -397,3 +397,14 @@ def test_the_representation_of_a_call_holds_no_secret(account: Account) -> None:
     call = Call(Dialect.V6, "start", account, "POST", "/tasks", query="builderToken=abc", body={"pubBotToken": "abc"})
     assert "abc" not in repr(call).replace(account.app_id, "")
     assert "demo-secret" not in repr(call)
+
+
+async def test_each_single_request_needs_its_permit(account: Account, scripted: ScriptedAgora) -> None:
+    permits = iter([True, True, False])
+    transport = httpx.MockTransport(scripted)
+    scripted.answers(*[httpx.Response(200, json={"data": {"list": []}, "meta": {}})] * 5)
+    async with AgoraClient("https://agora.test", transport=transport, permit=lambda: next(permits)) as client:
+        with pytest.raises(NotSent, match="this process must not call Agora any more"):
+            # One page for each state of a live task: it is told to stop at the third.
+            await client.dialect(Dialect.V7).list_live(account, "room", datetime(2026, 11, 21, tzinfo=UTC))
+    assert len(scripted.requests) == 2

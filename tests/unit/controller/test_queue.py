@@ -286,6 +286,24 @@ async def test_close_begins_nothing_for_those_that_wait() -> None:
     assert begun == ["first"]
 
 
+async def test_who_begins_to_wait_after_the_close_need_not() -> None:
+    gate, begun = asyncio.Event(), list[str]()
+
+    async def work(key: str) -> None:
+        await gate.wait()
+        with queue.parked(key):
+            begun.append(key)
+
+    queue: WorkQueue[str] = WorkQueue(work)
+    queue.add("reads")
+    await turns()
+    closing = asyncio.create_task(queue.close(grace=60))
+    await turns()
+    gate.set()
+    await asyncio.wait_for(closing, 5)
+    assert (begun, queue.depth, queue.retries) == ([], 0, 0)
+
+
 async def test_an_idle_queue_closes_at_once() -> None:
     await asyncio.wait_for(WorkQueue(Worker()).close(60), 1)
 

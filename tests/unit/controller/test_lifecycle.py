@@ -1,0 +1,165 @@
+"""When a process acts: once elected, until it is told to stop or has lost its Lease."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agora_transcription.controller import lifecycle as module
+from agora_transcription.controller.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Won:
+    """An election that goes as the test says."""
+
+    def __init__(self) -> None:
+        self.elected = asyncio.Event()
+        self.lost = asyncio.Event()
+        self.good = True
+        self.events: list[str] = []
+
+    def may_act(self) -> bool:
+        return self.good
+
+    async def acquire(self) -> bool:
+        await self.elected.wait()
+        return True
+
+    async def renew_loop(self) -> None:
+        try:
+            await self.lost.wait()
+        finally:
+            self.events.append("renewals ended")
+
+    async def release(self) -> None:
+        self.events.append("released")
+
+
+class Ended(BaseException):
+    """The process has ended."""
+
+
+@pytest.fixture
+def leads() -> list[float]:
+    return []
+
+
+@pytest.fixture(autouse=True)
+def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """No test ends the process, and none leaves its handlers or its timer behind."""
+    timers: list[Any] = []
+
+    class Timer:
+        def __init__(self, seconds: float, _: object) -> None:
+            timers.append(seconds)
+
+        def start(self) -> None:
+            """Never fires."""
+
+    def leave() -> None:
+        raise Ended
+
+    monkeypatch.setattr(module, "_exit", leave)
+    monkeypatch.setattr(threading, "Timer", Timer)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield timers
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def acts(lifecycle: Lifecycle) -> bool:
+    return lifecycle.acting
+
+
+def lifecycle_of(election: Won | None, leads: list[float]) -> Lifecycle:
+    any_election: Any = election
+    return Lifecycle(any_election, leads.append)
+
+
+async def test_without_an_election_it_acts_from_the_start(leads: list[float]) -> None:
+    lifecycle = lifecycle_of(None, leads)
+    assert lifecycle.acting
+    async with asyncio.TaskGroup() as group:
+        assert await lifecycle.begin(group)
+    assert lifecycle.may_call()
+    assert leads == []
+
+
+async def test_it_acts_once_elected_and_gives_up_the_lease_after_the_renewals(leads: list[float]) -> None:
+    election = Won()
+    lifecycle = lifecycle_of(election, leads)
+    assert not acts(lifecycle)
+    async with asyncio.TaskGroup() as group:
+        beginning = group.create_task(lifecycle.begin(group))
+        await asyncio.sleep(0)
+        assert not beginning.done()
+        election.elected.set()
+        assert await beginning
+        assert acts(lifecycle)
+        assert leads == [0, 1]
+        await asyncio.sleep(0)
+        await lifecycle.end()
+        await lifecycle.end()
+    assert election.events == ["renewals ended", "released"], "once, and no renewal comes after it"
+    assert leads == [0, 1, 0]
+    assert not lifecycle.may_call()
+
+
+async def test_agora_may_be_called_only_while_the_lease_is_good(leads: list[float]) -> None:
+    election = Won()
+    lifecycle = lifecycle_of(election, leads)
+    assert lifecycle.may_call()
+    election.good = False
+    assert not lifecycle.may_call()
+
+
+async def test_told_to_stop_while_it_waits_it_never_begins_and_releases_what_it_may_have_won(
+    leads: list[float],
+) -> None:
+    election = Won()
+    lifecycle = lifecycle_of(election, leads)
+    async with asyncio.TaskGroup() as group:
+        beginning = group.create_task(lifecycle.begin(group))
+        await asyncio.sleep(0)
+        lifecycle.stopping.set()
+        election.elected.set()
+        assert not await beginning
+        await lifecycle.end()
+    assert not lifecycle.acting
+    assert election.events == ["released"]
+
+
+async def test_a_lost_lease_ends_the_process(leads: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    election = Won()
+    lifecycle = lifecycle_of(election, leads)
+    election.elected.set()
+    election.lost.set()
+    with pytest.raises(BaseExceptionGroup) as ended:
+        async with asyncio.TaskGroup() as group:
+            assert await lifecycle.begin(group)
+    assert ended.group_contains(Ended)
+    assert "is lost: this process ends at once" in caplog.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_from_the_signal_on_nothing_is_called_any_more(
+    leads: list[float], exits: list[float], number: signal.Signals
+) -> None:
+    lifecycle = lifecycle_of(None, leads)
+    lifecycle.listen()
+    for _ in range(2):
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(5):
+            await lifecycle.stopping.wait()
+        await asyncio.sleep(0)
+    assert not lifecycle.may_call()
+    assert exits == [module.LIMIT], "the limit is set once, by the first signal"
+    assert module.LIMIT < 10
