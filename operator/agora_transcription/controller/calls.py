@@ -162,27 +162,31 @@ class Caller:
     ) -> TaskStatus | None:
         """Find the task that a conflict did not name.
 
-        Rows of Agora's list carry no name: the task is known only if exactly one of its channel is nobody else's.
+        Rows of Agora's list carry no name: the task is known only if exactly one of its channel is nobody else's. One
+        that seems older than the attempt is somebody else's, or a clock is wrong: it is not adopted, and as long as it
+        lives no other is started.
         """
-        begun = task.metadata.creation_timestamp
+        begun = created = task.metadata.creation_timestamp
         if transitions.attempt_of(task.status) and task.status.attempt_time:
             # Only the first attempt can have been sent before the status announced it.
             begun = task.status.attempt_time
-        rows = await api.list_live(account, task.spec.channel, begun - LOOK_BACK, more)
+        rows = await api.list_live(account, task.spec.channel, created - transitions.TASK_LIFETIME, more)
         others = self._cache.known_task_ids(but=task.metadata.uid)
-        recent = {row.task_id for row in rows if row.started is None or row.started >= begun - LOOK_BACK}
-        found = sorted(recent - others)
+        unknown = {row.task_id: row.started for row in rows if row.task_id not in others}
+        found = [name for name, started in unknown.items() if started is None or started >= begun - LOOK_BACK]
         if len(found) == 1 and not self._cache.unclear_in_channel(task):
             memory.conflict_since = None
             memory.poll_at = now()
             return transitions.adopted(task, api.dialect, found[0], _lifetime(api.dialect, account), now())
         since = memory.conflict_since or now()
-        if not found and now() - since > SETTLE_TIME:
+        if not unknown and now() - since > SETTLE_TIME:
             # The name is taken and nothing runs under it: the attempt has been and gone.
             memory.next_attempt(unsent=True)
             return transitions.skipped(task)
-        count = f"{len(found)} listed tasks of channel {task.spec.channel} may be it"
-        raise agora.Conflict("list", code=200, text=count if found else "none of the channel's tasks is listed yet")
+        text = "none of the channel's tasks is listed yet"
+        if unknown:
+            text = f"{len(found)} listed tasks of channel {task.spec.channel} may be it, {len(unknown)} are nobody's"
+        raise agora.Conflict("list", code=200, text=text)
 
     async def _query(
         self,
@@ -197,7 +201,7 @@ class Caller:
             observation = await api.query(account, step.handle)
         except agora.Gone as error:
             settled = task.status.last_update_time
-            if task.status.stop_reason is None and settled is not None and now() - settled < NEWS_TIME:
+            if task.status.stop_reason is None and settled is not None and abs(now() - settled) < NEWS_TIME:
                 raise
             await self._confirm(task, step.handle, error, api, account, more)
             memory.gone = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +26,9 @@ LONGEST_LOOK: Final = 5.0
 
 FAREWELL_LOOKS: Final = 8
 """How often, in about 12 s, a task is looked at that is said to have ended and still runs, until that is forgotten."""
+
+CLOCK_STEP: Final = timedelta(seconds=1)
+"""A clock that was put back by less does no harm: what is due comes later by so much."""
 
 Circumstances = tuple[int, bool, str]
 """Generation, being deleted, and a digest of the credentials: what has to change for a refusal to be tried again."""
@@ -59,6 +62,7 @@ class Memory:
         deleting_since: Since when this process knows that the object is deleted.
         released: The finalizer is being removed, so the object goes with the operator's consent.
         account: The one of the last call: an answer can come when the object, and its Secret, are gone.
+        noticed: When it was last decided on the object.
     """
 
     poll_at: datetime
@@ -78,6 +82,7 @@ class Memory:
     deleting_since: datetime | None = None
     released: bool = False
     account: Account | None = None
+    noticed: datetime | None = None
 
     def known(self, credentials: Credentials | None, problem: Problem | None) -> Known:
         """Make what a decision is told."""
@@ -98,6 +103,7 @@ class Memory:
 
     def notice(self, task: TranscriptionTask, credentials: Credentials | None) -> None:
         """Forget what was learnt about another task, and the troubles of other circumstances: they may be over."""
+        self._follow_clock(now())
         if task.status.task_id != self.task_id:
             # The write that told of the other one's end may have been made and gone unanswered.
             self.task_id, self.observation, self.gone = task.status.task_id, None, False
@@ -112,6 +118,16 @@ class Memory:
             self.failures.clear()
             self.poll_at = min(self.poll_at, now())
         self.circumstances = circumstances
+
+    def _follow_clock(self, moment: datetime) -> None:
+        """Make everything due that was planned by a clock that has been put back since: for hours it would not be."""
+        if self.noticed is not None and moment < self.noticed - CLOCK_STEP:
+            self.poll_at = min(self.poll_at, moment)
+            self.last_sent = min(self.last_sent, moment)
+            self.trouble = {name: replace(trouble, until=moment) for name, trouble in self.trouble.items()}
+            self.conflict_since = self.conflict_since and min(self.conflict_since, moment)
+            self.deleting_since = self.deleting_since and min(self.deleting_since, moment)
+        self.noticed = moment
 
     def token_refused(self, task: TranscriptionTask, error: AgoraError) -> None:
         """An unused builderToken starts nothing; from the second in a row on, the next one has time (V6)."""

@@ -199,7 +199,10 @@ class _Decision(Grounds):
         """Change what can be changed in place, no sooner than Agora allows; else look at the task when it is time."""
         applied, wanted = self.status.applied, settings_of(self.spec)
         fields = changed_fields(applied, wanted) if applied else frozenset()
-        due = max(self.status.last_update_time or self.known.last_sent, self.known.last_sent) + UPDATE_SPACING
+        changed = self.status.last_update_time
+        if changed is None or changed > self.now:  # by a clock that has been put back since
+            changed = self.known.last_sent
+        due = max(changed, self.known.last_sent) + UPDATE_SPACING
         trouble = self.known.trouble.get("update")
         stands_still = self.known.problem is not None or (trouble is not None and trouble.until > self.now)
         if fields and due <= self.now and self.state() is State.ACTIVE and not stands_still:
@@ -228,7 +231,7 @@ class _Decision(Grounds):
     def _begin_when_due(self) -> Step:
         if reason := unsupported(self.spec, self.dialect):
             return self.settle(stalled(Reason.SPEC_INVALID, reason))
-        due = policy.restart_due(self.status)
+        due = policy.restart_due(self.status, self.now)
         if due is not None and due > self.now:
             return Idle(due)
         return self._begin()

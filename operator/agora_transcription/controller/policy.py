@@ -73,15 +73,19 @@ def rollover_due(status: TaskStatus) -> datetime | None:
     return status.expiry_time - ROLLOVER_MARGIN if status.expiry_time else None
 
 
-def restart_due(status: TaskStatus) -> datetime | None:
-    """When the next task may start: later and later while one after the other ends early; None for at once."""
+def restart_due(status: TaskStatus, now: datetime) -> datetime | None:
+    """When the next task may start: later and later while one after the other ends early; None for at once.
+
+    An end that is still to come was written by a clock that has been put back since: it does not count.
+    """
     early = 0
     for ended in reversed(status.history):
         lived = ended.end_time - (ended.start_time or ended.end_time)
         if ended.reason in DELIBERATE or lived > EARLY_END:
             break
         early += 1
-    return status.history[-1].end_time + RESTART_DELAYS[early] if early else None
+    last = status.history[-1].end_time if early else None
+    return last + RESTART_DELAYS[early] if last and last <= now else None
 
 
 def end_reason(
