@@ -62,7 +62,7 @@ class Outdated(StoreError):
 
 
 class NotFound(StoreError):
-    """404: it does not exist, or no longer."""
+    """404 of Kubernetes' own: it does not exist, or no longer. A proxy's 404 is any other error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,13 +291,15 @@ async def _answer(what: str, call: Callable[..., Awaitable[Any]], **arguments: A
     raise _error(what, response.status, _message(text))
 
 
-def _error(what: str, code: int | None, message: str) -> StoreError:
-    kind = {404: NotFound, 409: Outdated}.get(code or 0, StoreError)
-    return kind(what, code, f"{code} {message}")
+def _error(what: str, code: int | None, message: str | None) -> StoreError:
+    kind = {404: NotFound, 409: Outdated}.get(code or 0, StoreError) if message is not None else StoreError
+    return kind(what, code, f"{code} {'no explanation' if message is None else message}")
 
 
-def _message(text: bytes) -> str:
+def _message(text: bytes) -> str | None:
+    """What Kubernetes says in the `Status` that each of its failures is; None if this is none."""
     try:
-        return str(json.loads(text)["message"])
+        body = json.loads(text)
+        return str(body["message"]) if body["kind"] == "Status" else None
     except (ValueError, KeyError, TypeError):
-        return "no explanation"
+        return None

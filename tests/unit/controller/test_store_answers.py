@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from agora_transcription.controller.store import KubernetesStore, StoreError
+from agora_transcription.controller.store import KubernetesStore, NotFound, Outdated, StoreError
 from unit.controller.builders import NAME, NAMESPACE, task_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,29 @@ async def test_a_success_that_is_no_json_is_a_store_error(what: str, body: str) 
     assert told.value.code == 200
     assert type(told.value) is StoreError
     assert "log in first" not in str(told.value)
+
+
+@pytest.mark.parametrize("what", ["get", "status", "finalizers", "delete", "secret"])
+@pytest.mark.parametrize(
+    "body",
+    ["404 page not found", "<html>", '{"message": "no Route matched"}', "[]"],
+    ids=["text", "html", "json", "list"],
+)
+async def test_a_proxys_404_does_not_say_that_an_object_is_gone(what: str, body: str) -> None:
+    """To believe it would stop the Agora tasks of objects that are there."""
+    async with answering(body, status=404) as store:
+        with pytest.raises(StoreError, match="404 no explanation") as told:
+            await ask(store, what)
+    assert type(told.value) is StoreError
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, NotFound), (409, Outdated), (403, StoreError)])
+async def test_kubernetes_own_answers_are_told_apart(status: int, kind: type[StoreError]) -> None:
+    body = '{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "the reason"}'
+    async with answering(body, "application/json", status) as store:
+        with pytest.raises(StoreError, match=f"{status} the reason") as told:
+            await ask(store, "status")
+    assert type(told.value) is kind
 
 
 async def test_a_good_answer_is_read() -> None:
