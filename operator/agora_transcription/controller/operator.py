@@ -147,18 +147,21 @@ class _Operator:
             group.create_task(part.run(), name=type(part).__name__)
             for part in (self.queue, self.credentials, self.events, self.resync, self.fleet, self.reconciler.strays)
         ]
-        background.append(group.create_task(self._stop_in_order(lifecycle), name="stop"))
+        stop = group.create_task(self._stop_in_order(lifecycle, background), name="stop")
         try:
             await self._watch(lifecycle)
         finally:
-            for task in background:
+            for task in (*background, stop):
                 task.cancel()
         logger.info("Stopped after %d s", time.monotonic() - began)
 
-    async def _stop_in_order(self, lifecycle: Lifecycle) -> None:
+    async def _stop_in_order(self, lifecycle: Lifecycle, background: list[asyncio.Task[None]]) -> None:
         """Wait until told to stop; then end the work, let another replica take over, and have kopf end its watch."""
         await lifecycle.stopping.wait()
         await self._drain()
+        for task in background:
+            task.cancel()  # some of them call Agora too
+        await asyncio.wait(background)
         await lifecycle.end()
         self.stopped.set()
 
