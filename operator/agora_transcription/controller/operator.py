@@ -42,7 +42,7 @@ __all__ = ["AddressError", "run"]
 STUCK_AFTER: Final = 180.0
 """Seconds after which a key that is worked on, and does not wait for Agora's budget, means that the queue is stuck."""
 
-SHUTDOWN_GRACE: Final = 6.0
+SHUTDOWN_GRACE: Final = 5.0
 """Seconds that calls and writes have to end in; one that is cut off is repeated by whoever comes next."""
 
 EVENTS_GRACE: Final = 1.0
