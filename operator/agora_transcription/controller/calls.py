@@ -17,6 +17,8 @@ from agora_transcription.controller.steps import Acquire, Call, Look, Query, Sta
 from agora_transcription.controller.translate import Credentials, account_hash, instance_name, start_request
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from agora_transcription.api import TaskStatus, TranscriptionTask
     from agora_transcription.controller.cache import TaskCache
     from agora_transcription.controller.memory import Memory
@@ -25,6 +27,9 @@ __all__ = ["Caller", "priority_of"]
 
 LOOK_BACK: Final = timedelta(seconds=60)
 """How much older than its attempt a listed task may seem: the clocks of Agora and of the cluster differ."""
+
+LONGEST_LOOK_BACK: Final = timedelta(days=30)
+"""How old a task of any object may seem: ten times the lifetime, so that a clock may be weeks off."""
 
 NEWS_TIME: Final = timedelta(seconds=10)
 """A task that was started so recently may not be known everywhere at Agora: "not found" does not count yet.
@@ -166,11 +171,11 @@ class Caller:
         that seems older than the attempt is somebody else's, or a clock is wrong: it is not adopted, and as long as it
         lives no other is started.
         """
-        begun = created = task.metadata.creation_timestamp
+        begun = task.metadata.creation_timestamp
         if transitions.attempt_of(task.status) and task.status.attempt_time:
             # Only the first attempt can have been sent before the status announced it.
             begun = task.status.attempt_time
-        rows = await api.list_live(account, task.spec.channel, created - transitions.TASK_LIFETIME, more)
+        rows = await api.list_live(account, task.spec.channel, _earliest(task), more)
         others = self._cache.known_task_ids(but=task.metadata.uid)
         unknown = {row.task_id: row.started for row in rows if row.task_id not in others}
         found = [name for name, started in unknown.items() if started is None or started >= begun - LOOK_BACK]
@@ -232,10 +237,9 @@ class Caller:
         """
         if error.confirmed:
             return
-        since = task.status.start_time or task.status.attempt_time or task.metadata.creation_timestamp
         await more()
         try:
-            rows = await api.list_live(account, task.spec.channel, since - LOOK_BACK, more)
+            rows = await api.list_live(account, task.spec.channel, _earliest(task), more)
         except agora.NotSupported:
             text = f"{error.text}: this does not say that it is the task that is not known"
             raise agora.Upstream(error.operation, code=error.code, reason=error.reason, text=text) from error
@@ -308,6 +312,11 @@ class Caller:
         memory.looks = 0
         memory.look_soon(self._interval)
         return transitions.stop_accepted(task, step.reason, now())
+
+
+def _earliest(task: TranscriptionTask) -> datetime:
+    """Since when the tasks of an object that still live can have been started, however far off the clocks are."""
+    return max(task.metadata.creation_timestamp - transitions.TASK_LIFETIME, now() - LONGEST_LOOK_BACK)
 
 
 def _lifetime(dialect: agora.Dialect, account: agora.Account) -> timedelta:

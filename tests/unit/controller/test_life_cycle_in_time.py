@@ -465,6 +465,26 @@ async def test_a_lost_start_is_found_whatever_the_clock_says(life: Life, by: dic
     assert len(life.agora.live()) == 1
 
 
+@JUMPING
+async def test_a_proxy_that_does_not_know_the_path_ends_nothing_whatever_the_clock_says(
+    life: Life, by: dict[str, float]
+) -> None:
+    jumps(life, **by)
+    await life.begin()
+    await life.pass_time(60)
+
+    def not_found(called: str) -> None:
+        if called == "query":
+            raise agora.Gone("query", confirmed=False)
+
+    life.agora.before_call = not_found
+    await life.pass_time(3 * POLL_INTERVAL)
+    life.agora.before_call = lambda _: None
+    await life.pass_time(3 * POLL_INTERVAL)
+    assert len(life.agora.live()) == 1
+    assert len(life.tasks) <= (2 if by == {"days": 3} else 1)
+
+
 def _fails(operation: str, until: float, life: Life) -> Callable[[str], None]:
     def fail(called: str) -> None:
         if called == operation and life.clock.monotonic() < until:
