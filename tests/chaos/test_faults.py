@@ -64,25 +64,33 @@ class Observer:
                 self._changed.notify_all()
 
     async def _watch(self) -> None:
-        listed = await self._list()
+        """List and watch, and begin anew where the API server ends the watch, as it does with a kind that is new."""
+        while True:
+            listed = await self._list()
+            self.bodies = {name: body for name, body in self.bodies.items() if name in _names(listed)}
+            for body in listed["items"]:
+                self._take({"type": "MODIFIED", "object": body})
+            seen: list[Body] = []
+            watching = asyncio.create_task(self.world.kube.watch(listed["metadata"]["resourceVersion"], seen))
+            try:
+                while not watching.done():
+                    await self._look(seen)
+                watching.result()
+            finally:
+                watching.cancel()
+
+    async def _look(self, seen: list[Body]) -> None:
+        news, seen[:] = list(seen), []
+        for event in news:
+            self._take(event)
+        async with self._polling:
+            self.calls += (await self.world.agora.get(f"/simulator/calls?since={len(self.calls)}")).json()
+            faults = (await self.world.agora.get("/simulator/faults")).json()
+            self.scripted = {value for fault in faults for value in fault["match"].values()}
         self.watches = True
-        seen: list[Body] = []
-        watching = asyncio.create_task(self.world.kube.watch(listed["metadata"]["resourceVersion"], seen))
-        try:
-            while not watching.done():
-                news, seen[:] = list(seen), []
-                for event in news:
-                    self._take(event)
-                async with self._polling:
-                    self.calls += (await self.world.agora.get(f"/simulator/calls?since={len(self.calls)}")).json()
-                    faults = (await self.world.agora.get("/simulator/faults")).json()
-                    self.scripted = {value for fault in faults for value in fault["match"].values()}
-                async with self._changed:
-                    self._changed.notify_all()
-                await asyncio.sleep(0.1)
-            watching.result()
-        finally:
-            watching.cancel()
+        async with self._changed:
+            self._changed.notify_all()
+        await asyncio.sleep(0.1)
 
     async def _list(self) -> Body:
         """List the objects, once the API server has got the new kind ready."""
@@ -118,6 +126,10 @@ class Observer:
         else:
             self.bodies[name] = body
             self.versions.setdefault(name, []).append(body)
+
+
+def _names(listed: Body) -> set[str]:
+    return {body["metadata"]["name"] for body in listed["items"]}
 
 
 class Played:
