@@ -29,25 +29,30 @@ LANES = 4
 
 
 @asynccontextmanager
-async def a_stage(
-    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path, api: str
-) -> AsyncIterator[Stage]:
+async def a_stage(control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, api: str) -> AsyncIterator[Stage]:
+    """A namespace, an Agora and an operator of its own, for the objects of one API."""
+    namespace = f"chaos-{secrets.token_hex(4)}"
+    control_plane.kubectl("create", "namespace", namespace)
     async with ApiProxy(operator_kubeconfig) as proxy:
         kubeconfig = proxy.kubeconfig(logs / f"{namespace}.kubeconfig")
         async with a_world(control_plane.kubeconfig, kubeconfig, namespace, logs) as world:
             yield Stage(world, proxy, api)
             # What overlaps on purpose is judged cell by cell; to the simulator it is a double.
             await world.agora.delete("/simulator/state")
+    control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.mark.parametrize("cut", Cut, ids=lambda cut: cut.name.lower())
-@pytest.mark.parametrize("api", BOTH)
 async def test_one_kill_at_every_step_at_once(
-    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path, api: str, cut: Cut
+    control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut
 ) -> None:
-    cells = [cell for cell in CELLS if cell.api == api and cell.cut is cut]
-    async with a_stage(control_plane, operator_kubeconfig, namespace, logs, api) as stage:
-        await play_together(stage, cells)
+    async def play_all(api: str) -> None:
+        async with a_stage(control_plane, operator_kubeconfig, logs, api) as stage:
+            await play_together(stage, [cell for cell in CELLS if cell.api == api and cell.cut is cut])
+
+    async with asyncio.TaskGroup() as group:
+        for api in BOTH:
+            group.create_task(play_all(api))
 
 
 class Matrix:
@@ -82,14 +87,10 @@ async def matrix(control_plane: ControlPlane, operator_kubeconfig: Path, logs: P
     async with AsyncExitStack() as stack:
         lanes = []
         for _ in range(LANES):
-            stages = {}
-            for api in BOTH:
-                namespace = f"chaos-{secrets.token_hex(4)}"
-                control_plane.kubectl("create", "namespace", namespace)
-                stack.callback(control_plane.kubectl, "delete", "namespace", namespace, "--wait=false")
-                stages[api] = await stack.enter_async_context(
-                    a_stage(control_plane, operator_kubeconfig, namespace, logs, api)
-                )
+            stages = {
+                api: await stack.enter_async_context(a_stage(control_plane, operator_kubeconfig, logs, api))
+                for api in BOTH
+            }
             lanes.append(asyncio.create_task(played.play(stages)))
         yield played
         for lane in lanes:

@@ -206,6 +206,13 @@ class Soak:
         return fmean(second), fmean(last)
 
 
+def _told(event: Body) -> str:
+    """A write, in the words of what it wrote."""
+    body = event["object"]
+    status = {key: value for key, value in body.get("status", {}).items() if key not in {"applied", "builderToken"}}
+    return f"{event['type']} {body['metadata']['name']}: {status}"
+
+
 def _rss_mib(pid: int) -> float:
     told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return int(told.stdout or 0) / 1024
@@ -275,7 +282,7 @@ async def test_everything_at_once(
         await soak.converged()
         print(f"converged {time.monotonic() - before:.0f} s after the last change")  # noqa: T201 - with -s
         assert await soak.world.doubles() == []
-        assert await soak.writes_at_rest(QUIET_SECONDS) == []
+        assert [_told(event) for event in await soak.writes_at_rest(QUIET_SECONDS)] == []
         second, last = soak.memory_of_thirds()
         print(f"memory: {second:.1f} MiB in the second third, {last:.1f} MiB in the last")  # noqa: T201 - with -s
         assert last <= second * (1 + MEMORY_GROWTH)
