@@ -11,7 +11,7 @@ from chaos import tables
 if TYPE_CHECKING:
     import pytest
 
-CELL = re.compile(r"test_killed_once_for_each_cell\[(.*)\]$")
+PLAYED = re.compile(r"test_(?:killed_once_for_each_cell|fault)\[(.*)\]$")
 
 results: dict[str, bool] = {}
 
@@ -22,18 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    found = CELL.search(report.nodeid)
+    found = PLAYED.search(report.nodeid)
     if found and (report.when == "call" or report.failed):
         results[found[1]] = report.passed
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if not results:
-        return
-    terminalreporter.section("the crash matrix")
-    terminalreporter.write_line(tables.crash_matrix(results))
-    terminalreporter.write_line(tables.summary(results))
     page: Path | None = config.getoption("--guarantees", default=None)
-    if page is not None:
-        tables.write(page, {tables.CRASHES: f"{tables.summary(results)}\n\n{tables.crash_matrix(results)}"})
-        terminalreporter.write_line(f"written to {page}")
+    if page is None:
+        return
+    for line in (tables.crash_matrix(results), tables.crashes_in_a_line(results), tables.faults_in_a_line(results)):
+        terminalreporter.write_line(line)
+    tables.write(page, tables.contents(results))
+    terminalreporter.write_line(f"written to {page}")

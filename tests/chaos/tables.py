@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chaos.crashes import BOTH, CELLS, STEPS, Cell, Cut
+from chaos.fault_cases import CASES, fault_table_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,16 @@ FAULTS: Final = "fault table"
 
 PASSED, FAILED, NOT_RUN, NO_SUCH_CUT = "✓", "✗", "not run", ""
 
-EVERY_CELL_PASSED: Final = {str(cell): True for cell in CELLS}
+EVERYTHING_PASSED: Final = {str(played): True for played in (*CELLS, *CASES)}
+"""What a run without a failure answers."""
+
+
+def contents(results: Mapping[str, bool]) -> dict[str, str]:
+    """What stands between the markers of a page that has both tables."""
+    return {
+        CRASHES: f"{crashes_in_a_line(results)}\n\n{crash_matrix(results)}",
+        FAULTS: f"{faults_in_a_line(results)}\n\n{fault_table_markdown().rstrip()}",
+    }
 
 
 def crash_matrix(results: Mapping[str, bool]) -> str:
@@ -39,32 +49,45 @@ def crash_matrix(results: Mapping[str, bool]) -> str:
     return "\n\n".join(parts)
 
 
-def summary(results: Mapping[str, bool]) -> str:
-    """One line for people who read no table."""
+def crashes_in_a_line(results: Mapping[str, bool]) -> str:
+    """How many cells passed."""
     kills = sum(cell.cut.kills for cell in CELLS)
     passed = sum(results.get(str(cell), False) for cell in CELLS)
     return (
-        f"{passed} of {len(CELLS)} cells passed: {kills} kills and {len(CELLS) - kills} lost answers; "
-        "0 doubles, 0 orphans, 0 stuck finalizers in each of them."
+        f"{passed} of {len(CELLS)} cells passed, with 0 doubles, 0 orphans and 0 stuck finalizers: "
+        f"{kills} kills and {len(CELLS) - kills} lost answers."
     )
 
 
-def between(text: str, name: str, content: str) -> str:
-    """Replace what stands between a page's two markers of a name."""
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    head, found, rest = text.partition(begin)
-    _, closed, tail = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"the page lacks {begin} ... {end}")
-    return f"{head}{begin}\n{content}\n{end}{tail}"
+def faults_in_a_line(results: Mapping[str, bool]) -> str:
+    """How many cases passed, and which did not."""
+    passed = [case for case in CASES if results.get(str(case))]
+    failed = "".join(f"\n- {FAILED} {case}" for case in CASES if case not in passed)
+    return f"{len(passed)} of {len(CASES)} cases passed, with 0 doubles.{failed}"
+
+
+def inside(page: str, name: str) -> str:
+    """What stands between a page's two markers of a name."""
+    return _parts(page, name)[1].strip("\n")
 
 
 def write(page: Path, contents: Mapping[str, str]) -> None:
     """Fill in a page's tables."""
     text = page.read_text(encoding="utf-8")
     for name, content in contents.items():
-        text = between(text, name, content)
+        head, _, tail = _parts(text, name)
+        text = f"{head}\n\n{content}\n\n{tail}"
     page.write_text(text, encoding="utf-8")
+
+
+def _parts(page: str, name: str) -> tuple[str, str, str]:
+    """The text up to a marker, between the two, and from the second on."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    head, found, rest = page.partition(begin)
+    middle, closed, tail = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"the page lacks {begin} ... {end}")
+    return head + begin, middle, end + tail
 
 
 def _mark(passed: bool | None) -> str:  # noqa: FBT001 - one of three

@@ -16,6 +16,7 @@ from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.troubles import trouble_of
 from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
 from agora_transcription.telemetry.metrics import Metrics
+from chaos import tables
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,6 +107,12 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_guarantees_has_the_tables_of_a_run_in_which_everything_passed() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    for name, content in tables.contents(tables.EVERYTHING_PASSED).items():
+        assert content == tables.inside(page, name), f"run `make chaos`: the {name} has changed since"
 
 
 def reasons_by_section() -> dict[str, list[str]]:
