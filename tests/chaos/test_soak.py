@@ -179,10 +179,12 @@ class Soak:
 
     async def _as_wanted(self) -> bool:
         live = {task["channel"].removeprefix("room-"): task for task in await self.world.tasks(live="true")}
-        names = {body["metadata"]["name"] for body in await self.world.kube.all()}
+        bodies = {body["metadata"]["name"]: body for body in await self.world.kube.all()}
         return (
             set(live) == self.wanted.running
-            and names == set(self.wanted.languages)
+            and set(bodies) == set(self.wanted.languages)
+            # V6 answers a start with STARTED, and the first look with IN_PROGRESS.
+            and all(bodies[name]["status"]["agoraStatus"] in {"RUNNING", "IN_PROGRESS"} for name in live)
             and all(set(live[name]["settings"]["languages"]) == set(self.wanted.languages[name]) for name in live)
         )
 
