@@ -16,7 +16,6 @@ import asyncio
 import logging
 import socket
 import sys
-import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -28,12 +27,14 @@ from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
+from agora_transcription.controller.clock import steady_clock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
 
-__all__ = ["Election", "Lock", "steady_clock"]
+__all__ = ["Election", "Lock"]
 
 LEASE_SECONDS: Final = 10
 """A Lease that has not been renewed for so long may be taken by another."""
@@ -61,15 +62,7 @@ NOT_FOUND: Final = 404
 FAILURES: Final = (ApiException, aiohttp.ClientError, OSError, ValueError)
 """How a try fails: a refusal, no connection or no answer in time, and an answer that is no Lease."""
 
-BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
-"""Linux' monotonic clock stands still while the machine is suspended, this one does not."""
-
 logger = logging.getLogger(__name__)
-
-
-def steady_clock() -> float:
-    """Seconds that go on while the process is stopped and, where the system can tell, while the machine sleeps."""
-    return time.monotonic() if BOOT_TIME is None else time.clock_gettime(BOOT_TIME)
 
 
 class Election(LeaderElection):
