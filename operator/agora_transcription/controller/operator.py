@@ -71,7 +71,10 @@ async def run(settings: OperatorSettings) -> None:
         metrics = Metrics()
         election = None
         if settings.leader_elect:
-            election = Election(Lock(api, str(settings.lease_namespace), settings.lease_name))
+            # Its own connections: in one pool a renewal waits behind all writes, and thousands may be due at once.
+            own = await connect(settings.kubeconfig)
+            stack.push_async_callback(own.close)
+            election = Election(Lock(own, str(settings.lease_namespace), settings.lease_name))
         lifecycle = Lifecycle(election, lambda leads: metrics.leader.labels(settings.lease_name).set(leads))
         agora_client = await stack.enter_async_context(
             agora.AgoraClient(settings.agora_url, observe=metrics.observe_request, permit=lifecycle.may_call)
