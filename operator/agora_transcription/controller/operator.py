@@ -154,17 +154,15 @@ class _Operator:
         try:
             await self._watch(lifecycle)
         finally:
-            for task in (*background, stop):
-                task.cancel()
+            stop.cancel()
+            await self._cut_off(background)
         logger.info("Stopped after %d s", time.monotonic() - began)
 
     async def _stop_in_order(self, lifecycle: Lifecycle, background: list[asyncio.Task[None]]) -> None:
         """Wait until told to stop; then end the work, let another replica take over, and have kopf end its watch."""
         await lifecycle.stopping.wait()
         await self._drain()
-        for task in background:
-            task.cancel()  # some of them call Agora too
-        await asyncio.wait(background)
+        await self._cut_off(background)
         await lifecycle.end()
         self.stopped.set()
 
@@ -173,6 +171,14 @@ class _Operator:
         self.ready.clear()
         await self.queue.close(SHUTDOWN_GRACE)
         await self.events.drain(EVENTS_GRACE)
+
+    async def _cut_off(self, background: list[asyncio.Task[None]]) -> None:
+        """End what still goes on, also when a part has failed: no call and no write comes after the Lease's release."""
+        for task in background:
+            if not task.cancelling():  # where a part has failed the group has done so
+                task.cancel()  # some of them call Agora too
+        await self.queue.close(0)
+        await asyncio.wait(background)
 
     async def _watch(self, lifecycle: Lifecycle) -> None:
         """Run kopf until everything else has stopped, and a moment longer for itself; or until it fails."""
