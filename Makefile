@@ -19,10 +19,10 @@ demo: $(VENV) ## Show a task's whole life on a real control plane; KEEP=1 leaves
 	@.venv/bin/agora-transcription demo $(if $(filter 1,$(KEEP)),--keep)
 
 test: lint control-plane ## Lint, then run every test
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist loadfile
 
 chaos: control-plane ## Kill the operator at every boundary of every step, and fail every call: docs/guarantees.md
-	.venv/bin/pytest tests/chaos -m "not soak" -k "not at_once" --guarantees docs/guarantees.md
+	.venv/bin/pytest -n 2 --dist loadfile tests/chaos -m "not soak" -k "not at_once" --guarantees docs/guarantees.md
 
 soak: control-plane ## Two replicas, 300 tasks, faults and kills for MINUTES (20)
 	.venv/bin/pytest tests/chaos/test_soak.py -m soak -s --minutes $(MINUTES)
