@@ -113,15 +113,15 @@ class Lifecycle:
     def _told(self, number: signal.Signals) -> None:
         if self.stopping.is_set():
             return
-        logger.info("%s: stops", number.name)
         self._over = True
         self.stopping.set()
         # A thread, because it has to hold whatever the loop is doing.
         limit = threading.Timer(LIMIT, _exit)
         limit.daemon = True
         limit.start()
+        logger.info("%s: stops", number.name)
 
 
 def _exit() -> NoReturn:
-    logging.shutdown()
+    """End the process at once; `logging.shutdown` would wait for a log that nobody reads. No line is held back."""
     os._exit(FAILED)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -163,3 +166,38 @@ async def test_from_the_signal_on_nothing_is_called_any_more(
     assert not lifecycle.may_call()
     assert exits == [module.LIMIT], "the limit is set once, by the first signal"
     assert module.LIMIT < 10
+
+
+BLOCKED = """
+import asyncio, logging, os, signal
+from agora_transcription.controller import lifecycle
+from agora_transcription.telemetry import logs
+
+lifecycle.LIMIT = 0.5
+logs.configure("text", "info")
+
+async def main():
+    life = lifecycle.Lifecycle(None, print)
+    life.listen()
+    {before}
+    while True:
+        logging.getLogger("x").info("y" * 500)
+        await asyncio.sleep(0)
+
+asyncio.run(main())
+"""
+TOLD = "os.kill(os.getpid(), signal.SIGTERM)\n    await life.stopping.wait()"
+FULL = "os.set_blocking(2, False)\n    os.write(2, b'y' * 2**20)\n    os.set_blocking(2, True)\n    " + TOLD
+
+
+@pytest.mark.parametrize("before", [TOLD, FULL], ids=["full soon afterwards", "full already"])
+def test_the_limit_holds_though_nobody_reads_the_log(before: str) -> None:
+    """The loop hangs in a write to a full pipe, and has the log's lock."""
+    code = BLOCKED.format(before=before)
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            assert select.select([process.stderr], [], [], 20)[0], "it has begun"
+            assert process.wait(timeout=10) == module.FAILED
+        finally:
+            process.kill()
