@@ -6,12 +6,14 @@ written. Errors that mean something for the step are handled here; the others ri
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
 from agora_transcription.controller import transitions
+from agora_transcription.controller.clock import steady_clock
 from agora_transcription.controller.memory import now
 from agora_transcription.controller.steps import Acquire, Call, Look, Query, Start, Stop, UpdateTask
 from agora_transcription.controller.translate import Credentials, account_hash, instance_name, start_request
@@ -31,14 +33,15 @@ LOOK_BACK: Final = timedelta(seconds=60)
 LONGEST_LOOK_BACK: Final = timedelta(days=30)
 """How old a task of any object may seem: ten times the lifetime, so that a clock may be weeks off."""
 
-NEWS_TIME: Final = timedelta(seconds=10)
-"""A task that was started so recently may not be known everywhere at Agora: "not found" does not count yet.
+NEWS_TIME: Final = 10.0
+"""Seconds for which a task is known here before "not found" counts: until then Agora may not know it everywhere.
 
-How soon a new task can be queried is not documented, and to believe it gone would start a second one.
+How soon a new task can be queried and stopped is not documented, and to believe it gone would start a second one, or
+leave it running.
 """
 
-SETTLE_TIME: Final = timedelta(minutes=2)
-"""How long a conflict may go on without any task in the list before the attempt counts as ended."""
+SETTLE_TIME: Final = 120.0
+"""Seconds for which a conflict may go on without any task in the list before the attempt counts as ended."""
 
 
 def priority_of(step: Call) -> agora.Priority:
@@ -50,6 +53,21 @@ def priority_of(step: Call) -> agora.Priority:
             return agora.Priority.POLL
         case _:
             return agora.Priority.START_STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a step reaches Agora.
+
+    Attributes:
+        api: The dialect.
+        account: Whose calls they are.
+        more: Awaited before each further call that the step takes.
+    """
+
+    api: agora.Agora
+    account: agora.Account
+    more: agora.More
 
 
 class Caller:
@@ -94,35 +112,30 @@ class Caller:
         Raises:
             AgoraError: When the call failed in a way that is no outcome of its own.
         """
-        api = self._client.dialect(step.dialect)
-        status = await self._outcome(task, memory, step, api, credentials, more)
+        access = Access(self._client.dialect(step.dialect), credentials.account, more)
+        status = await self._outcome(task, memory, step, access, credentials)
         if status is not None and status.task_id and status.task_id != task.status.task_id:
             status = status.model_copy(update={"account_hash": account_hash(credentials.account)})
         return status
 
     async def _outcome(
-        self,
-        task: TranscriptionTask,
-        memory: Memory,
-        step: Call,
-        api: agora.Agora,
-        credentials: Credentials,
-        more: agora.More,
+        self, task: TranscriptionTask, memory: Memory, step: Call, access: Access, credentials: Credentials
     ) -> TaskStatus | None:
-        account = credentials.account
+        api, account = access.api, access.account
         match step:
             case Acquire():
                 return await self._acquire(task, memory, step, api, account)
             case Start():
                 return await self._start(task, memory, step, api, credentials)
             case Look():
-                return await self._look(task, memory, api, account, more)
+                return await self._look(task, memory, access)
             case Query():
-                return await self._query(task, memory, step, api, account, more)
+                await self._query(task, memory, step, access)
+                return None
             case UpdateTask():
                 return await self._update(task, memory, step, api, account)
             case Stop():
-                return await self._stop(task, memory, step, api, account, more)
+                return await self._stop(task, memory, step, access)
 
     async def _acquire(
         self, task: TranscriptionTask, memory: Memory, step: Acquire, api: agora.Agora, account: agora.Account
@@ -162,29 +175,27 @@ class Caller:
         memory.see(observation, self._interval)
         return transitions.started(task, step.dialect, observation, lasts, now())
 
-    async def _look(
-        self, task: TranscriptionTask, memory: Memory, api: agora.Agora, account: agora.Account, more: agora.More
-    ) -> TaskStatus | None:
+    async def _look(self, task: TranscriptionTask, memory: Memory, access: Access) -> TaskStatus | None:
         """Find the task that a conflict did not name.
 
         Rows of Agora's list carry no name: the task is known only if exactly one of its channel is nobody else's. One
         that seems older than the attempt is somebody else's, or a clock is wrong: it is not adopted, and as long as it
         lives no other is started.
         """
-        begun = task.metadata.creation_timestamp
+        api, begun = access.api, task.metadata.creation_timestamp
         if transitions.attempt_of(task.status) and task.status.attempt_time:
             # Only the first attempt can have been sent before the status announced it.
             begun = task.status.attempt_time
-        rows = await api.list_live(account, task.spec.channel, _earliest(task), more)
+        rows = await api.list_live(access.account, task.spec.channel, _earliest(task), access.more)
         others = self._cache.known_task_ids(but=task.metadata.uid)
         unknown = {row.task_id: row.started for row in rows if row.task_id not in others}
         found = [name for name, started in unknown.items() if started is None or started >= begun - LOOK_BACK]
         if len(found) == 1 and not self._cache.unclear_in_channel(task):
             memory.conflict_since = None
             memory.poll_at = now()
-            return transitions.adopted(task, api.dialect, found[0], _lifetime(api.dialect, account), now())
-        since = memory.conflict_since or now()
-        if not unknown and now() - since > SETTLE_TIME:
+            return transitions.adopted(task, api.dialect, found[0], _lifetime(api.dialect, access.account), now())
+        since = steady_clock() if memory.conflict_since is None else memory.conflict_since
+        if not unknown and steady_clock() - since > SETTLE_TIME:
             # The name is taken and nothing runs under it: the attempt has been and gone.
             memory.next_attempt(unsent=True)
             return transitions.skipped(task)
@@ -193,58 +204,21 @@ class Caller:
             text = f"{len(found)} listed tasks of channel {task.spec.channel} may be it, {len(unknown)} are nobody's"
         raise agora.Conflict("list", code=200, text=text)
 
-    async def _query(
-        self,
-        task: TranscriptionTask,
-        memory: Memory,
-        step: Query,
-        api: agora.Agora,
-        account: agora.Account,
-        more: agora.More,
-    ) -> TaskStatus | None:
+    async def _query(self, task: TranscriptionTask, memory: Memory, step: Query, access: Access) -> None:
         try:
-            observation = await api.query(account, step.handle)
+            observation = await access.api.query(access.account, step.handle)
         except agora.Gone as error:
-            settled = task.status.last_update_time
-            if task.status.stop_reason is None and settled is not None and abs(now() - settled) < NEWS_TIME:
-                raise
-            await self._confirm(task, step.handle, error, api, account, more)
+            await _confirm(task, step.handle, error, access, memory.known_for(step.handle.task_id))
             memory.gone = True
-            return None
+            return
         except agora.TokenRefused:
             expiry = task.status.expiry_time
             if expiry is None or now() < expiry:
                 raise
             # A V6 task ends with its builderToken.
             memory.gone = True
-            return None
-        memory.see(observation, self._interval)
-        return None
-
-    async def _confirm(
-        self,
-        task: TranscriptionTask,
-        handle: agora.Handle,
-        error: agora.Gone,
-        api: agora.Agora,
-        account: agora.Account,
-        more: agora.More,
-    ) -> None:
-        """Make sure that a task is gone: a bare 404 may come from a proxy, and to believe it would start a second one.
-
-        Raises:
-            AgoraError: When Agora's list, asked in the same way, does not show that the task has ended.
-        """
-        if error.confirmed:
             return
-        await more()
-        try:
-            rows = await api.list_live(account, task.spec.channel, _earliest(task), more)
-        except agora.NotSupported:
-            text = f"{error.text}: this does not say that it is the task that is not known"
-            raise agora.Upstream(error.operation, code=error.code, reason=error.reason, text=text) from error
-        if handle.task_id in {row.task_id for row in rows}:
-            raise agora.Upstream(error.operation, code=error.code, text="the task is not found, and listed") from error
+        memory.see(observation, self._interval)
 
     async def _update(
         self, task: TranscriptionTask, memory: Memory, step: UpdateTask, api: agora.Agora, account: agora.Account
@@ -262,47 +236,51 @@ class Caller:
     async def halt(
         self,
         task: TranscriptionTask,
-        dialect: agora.Dialect,
         handle: agora.Handle,
+        known_for: float,
+        dialect: agora.Dialect,
         account: agora.Account,
         more: agora.More,
     ) -> None:
         """Stop the task of an object that is gone.
 
+        Args:
+            task: The object, as it was last known.
+            handle: The Agora task.
+            known_for: Seconds for which this process has known the Agora task.
+            dialect: The API that it was started with.
+            account: Whose it is.
+            more: Awaited before each further call that this takes.
+
         Raises:
             AgoraError: When it may still run.
         """
-        api = self._client.dialect(dialect)
+        access = Access(self._client.dialect(dialect), account, more)
         try:
-            await api.stop(account, handle)
+            await access.api.stop(account, handle)
         except agora.Gone as error:
-            await self._confirm(task, handle, error, api, account, more)
+            await _confirm(task, handle, error, access, known_for)
         except (agora.Busy, agora.RequestRefused):
             # Perhaps because it has ended: a query tells.
             await more()
             try:
-                ended = (await api.query(account, handle)).state.ended
+                ended = (await access.api.query(account, handle)).state.ended
             except agora.Gone as error:
-                await self._confirm(task, handle, error, api, account, more)
+                await _confirm(task, handle, error, access, known_for)
             else:
                 if not ended:
                     raise
 
-    async def _stop(
-        self,
-        task: TranscriptionTask,
-        memory: Memory,
-        step: Stop,
-        api: agora.Agora,
-        account: agora.Account,
-        more: agora.More,
-    ) -> TaskStatus | None:
+    async def _stop(self, task: TranscriptionTask, memory: Memory, step: Stop, access: Access) -> TaskStatus | None:
         try:
-            await api.stop(account, step.handle)
+            await access.api.stop(access.account, step.handle)
         except agora.Gone as error:
-            # This may also mean that an earlier stop is still under way (V6's code 49): a query tells, if it matters.
+            known_for = memory.known_for(step.handle.task_id)
             if task.deleting or step.retiring:
-                await self._confirm(task, step.handle, error, api, account, more)
+                await _confirm(task, step.handle, error, access, known_for)
+            elif known_for < NEWS_TIME:
+                raise
+            # This may also mean that an earlier stop is still under way (V6's code 49): a query tells.
         if step.retiring:
             return transitions.retired_earlier(task, now())
         if task.deleting:
@@ -312,6 +290,38 @@ class Caller:
         memory.looks = 0
         memory.look_soon(self._interval)
         return transitions.stop_accepted(task, step.reason, now())
+
+
+async def _confirm(
+    task: TranscriptionTask, handle: agora.Handle, error: agora.Gone, access: Access, known_for: float
+) -> None:
+    """Make sure that a task is gone.
+
+    One that is new may not be known everywhere yet, and a bare 404 may come from a proxy: to believe it would start a
+    second task, or leave this one running.
+
+    Args:
+        task: The object.
+        handle: The Agora task.
+        error: What Agora has answered.
+        access: How to ask for its list.
+        known_for: Seconds for which this process has known the Agora task.
+
+    Raises:
+        AgoraError: When it may still run: it is too new, or Agora's list does not show that it has ended.
+    """
+    if known_for < NEWS_TIME:
+        raise error
+    if error.confirmed:
+        return
+    await access.more()
+    try:
+        rows = await access.api.list_live(access.account, task.spec.channel, _earliest(task), access.more)
+    except agora.NotSupported:
+        text = f"{error.text}: this does not say that it is the task that is not known"
+        raise agora.Upstream(error.operation, code=error.code, reason=error.reason, text=text) from error
+    if handle.task_id in {row.task_id for row in rows}:
+        raise agora.Upstream(error.operation, code=error.code, text="the task is not found, and listed") from error
 
 
 def _earliest(task: TranscriptionTask) -> datetime:
@@ -329,7 +339,8 @@ def _unnamed(task: TranscriptionTask, memory: Memory, step: Start, conflict: ago
     Raises:
         Conflict: The task may still run, and only time can tell; none of V6 outlives its builderToken.
     """
-    memory.conflict_since = memory.conflict_since or now()
+    if memory.conflict_since is None:
+        memory.conflict_since = steady_clock()
     if step.dialect is agora.Dialect.V7:
         return None
     if now() - (task.status.attempt_time or now()) <= transitions.TOKEN_LIFETIME:

@@ -1,4 +1,4 @@
-"""A clock that only goes forward, for how long something has lasted: the wall clock can be set, and differs by process."""
+"""A clock that only goes forward, for how long something lasts: the wall clock can be set, and differs by process."""
 
 from __future__ import annotations
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.agora import Observation, State
+from agora_transcription.controller.clock import steady_clock
 from agora_transcription.controller.steps import Known, Trouble
 from agora_transcription.controller.troubles import trouble_of
 
@@ -51,13 +53,14 @@ class Memory:
         observation: Agora's last answer about the current task.
         gone: Agora does not know the current task.
         reserved: The sequenceId that is written and not used yet.
-        conflict_since: Since when starts conflict with a task that is not named.
+        conflict_since: Since when starts conflict with a task that is not named, by the steady clock.
         trouble: What failed, by operation.
         failures: How often in a row, by operation.
         looks: How often in a row the task was starting or stopping.
         unrecorded: What Agora did and no status says yet, with the task as it was then.
         circumstances: Those in which the troubles came up.
         task_id: The Agora task that `observation` and `gone` are about.
+        known_since: By the steady clock, since when the status names an Agora task, as far as this process has seen.
         farewell: The last end that Agora has notified.
         deleting_since: Since when this process knows that the object is deleted.
         released: The finalizer is being removed, so the object goes with the operator's consent.
@@ -71,13 +74,14 @@ class Memory:
     observation: Observation | None = None
     gone: bool = False
     reserved: int | None = None
-    conflict_since: datetime | None = None
+    conflict_since: float | None = None
     trouble: dict[str, Trouble] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     looks: int = 0
     unrecorded: tuple[TranscriptionTask, TaskStatus] | None = None
     circumstances: Circumstances | None = None
     task_id: str | None = None
+    known_since: dict[str, float] = field(default_factory=dict)
     farewell: Farewell | None = None
     deleting_since: datetime | None = None
     released: bool = False
@@ -107,6 +111,7 @@ class Memory:
         if task.status.task_id != self.task_id:
             # The write that told of the other one's end may have been made and gone unanswered.
             self.task_id, self.observation, self.gone = task.status.task_id, None, False
+        self._meet(task.status)
         if task.deleting and self.deleting_since is None:
             self.deleting_since = now()
         fingerprint = credentials.fingerprint if credentials else ""
@@ -119,13 +124,27 @@ class Memory:
             self.poll_at = min(self.poll_at, now())
         self.circumstances = circumstances
 
+    def known_for(self, task_id: str) -> float:
+        """For how many seconds at least Agora has had the time to make a task known everywhere.
+
+        Counted by this process alone: the clock of the one that started the task can be another.
+        """
+        met = steady_clock()
+        return met - self.known_since.get(task_id, met)
+
+    def _meet(self, status: TaskStatus) -> None:
+        met = steady_clock()
+        named = (status.task_id, status.retiring.task_id if status.retiring else None)
+        self.known_since = {task_id: self.known_since.get(task_id, met) for task_id in named if task_id}
+        if status.task_id and status.stop_reason is not None:
+            self.known_since[status.task_id] = -math.inf  # Agora has agreed to stop it, so it knew it
+
     def _follow_clock(self, moment: datetime) -> None:
         """Make everything due that was planned by a clock that has been put back since: for hours it would not be."""
         if self.noticed is not None and moment < self.noticed - CLOCK_STEP:
             self.poll_at = min(self.poll_at, moment)
             self.last_sent = min(self.last_sent, moment)
             self.trouble = {name: replace(trouble, until=moment) for name, trouble in self.trouble.items()}
-            self.conflict_since = self.conflict_since and min(self.conflict_since, moment)
             self.deleting_since = self.deleting_since and min(self.deleting_since, moment)
         self.noticed = moment
 

@@ -8,7 +8,7 @@ The order of a task's life, and what makes each step safe to repeat:
     finalizer      in a server's answer before the first call
     start          under a name (V7) or builderToken (V6) that the status gives: repeated, it conflicts, never doubles
     update         under a sequenceId that stands in the status before it is sent
-    stop           "not found" is as good as "stopped"
+    stop           "not found" is as good as "stopped", but not of a task that is seconds old
     next attempt   only once Agora has said that the earlier task is gone
 """
 
@@ -187,6 +187,8 @@ class _Decision(Grounds):
     def _ended_by_itself(self) -> Write:
         observation = None if self.known.gone else self.known.observation
         reason = policy.end_reason(self.task, observation, self.known.farewell, self.now)
+        if reason is EndReason.EXPIRED and "stop" in self.known.trouble:
+            reason = EndReason.ROLLED_OVER  # it ended before it could be stopped to be renewed
         another: Verdict | None = None
         if reason in policy.DELIBERATE:
             another = transitions.STARTING

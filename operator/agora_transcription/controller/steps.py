@@ -87,7 +87,7 @@ class Known:
         farewell: What Agora has notified of the end of `status.taskId`.
         gone: Agora does not know `status.taskId` any more, or has agreed to stop it while the object is deleted.
         reserved: The sequenceId that this process has written to the status and not used yet.
-        conflict_since: Since when starts of this attempt are answered with a conflict that names no task.
+        conflict_since: Since when, by the steady clock, starts of this attempt conflict with a task that is not named.
         deleting_since: Since when this process knows that the object is deleted.
         poll_at: When Agora is to be asked next.
         trouble: By operation, what failed and since then has not succeeded.
@@ -103,7 +103,7 @@ class Known:
     farewell: Farewell | None = None
     gone: bool = False
     reserved: int | None = None
-    conflict_since: datetime | None = None
+    conflict_since: float | None = None
     deleting_since: datetime | None = None
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
 from agora_transcription.api import DeletionPolicy, Reason
+from agora_transcription.controller.clock import steady_clock
 from agora_transcription.controller.memory import now
 from agora_transcription.controller.plan import dialect_of
 from agora_transcription.controller.store import StoreError
@@ -47,6 +48,7 @@ class Stray:
         dialect: The API that the task was started with.
         handle: The Agora task.
         project: The digest of its project's App ID, where it is known.
+        known_since: By the steady clock, since when this process knows of it.
         until: It has ended by itself then.
     """
 
@@ -54,6 +56,7 @@ class Stray:
     dialect: agora.Dialect
     handle: agora.Handle
     project: str | None
+    known_since: float
     until: datetime
 
 
@@ -74,14 +77,17 @@ def strays_of(
         return ()
     status = memory.unrecorded[1] if memory and memory.unrecorded else task.status
     dialect, found = dialect_of(task, default), []
+    met, known_since = steady_clock(), memory.known_since if memory else {}
     if status.task_id and not _has_ended(status.task_id, memory):
         until = status.expiry_time or (status.start_time or moment) + TASK_LIFETIME
         handle = agora.Handle(status.task_id, builder_token_of(status))
-        found.append(Stray(task, dialect, handle, status.account_hash, until))
+        since = known_since.get(status.task_id, met)
+        found.append(Stray(task, dialect, handle, status.account_hash, since, until))
     if status.retiring:
         handle = agora.Handle(status.retiring.task_id, builder_token_of(status.retiring))
         until = (status.retiring.start_time or moment) + TASK_LIFETIME
-        found.append(Stray(task, dialect, handle, status.retiring.account_hash, until))
+        since = known_since.get(status.retiring.task_id, met)
+        found.append(Stray(task, dialect, handle, status.retiring.account_hash, since, until))
     return tuple(found)
 
 
@@ -162,16 +168,17 @@ class Strays:
         """
         budgets, tenant = self._services.budgets, stray.task.metadata.namespace
 
-        async def turn() -> None:
-            await budgets.admit(account, agora.Priority.START_STOP, tenant)
+        async def more() -> None:
+            await budgets.admit_next(account, agora.Priority.START_STOP, tenant)
 
-        await turn()
+        await budgets.admit(account, agora.Priority.START_STOP, tenant)
         error: agora.AgoraError | None = agora.NotSent("stop")
         try:
             if self._is_owned(stray):
                 return "owned"
             error = agora.Ambiguous("stop")
-            await self._services.caller.halt(stray.task, stray.dialect, stray.handle, account, turn)
+            known_for = steady_clock() - stray.known_since
+            await self._services.caller.halt(stray.task, stray.handle, known_for, stray.dialect, account, more)
             error = None
         except agora.AgoraError as failure:
             error = failure

@@ -57,10 +57,16 @@ class Clock:
     def advance(self, seconds: float) -> None:
         self._seconds += seconds
 
+    def set_forward(self, by: timedelta) -> None:
+        """Only the wall clock is set."""
+        self._start += by
+
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Let the controller tell the time by this clock."""
         for module in (calls, fleet, memory, reconciler, strays):
             patch.setattr(module, "now", self.now)
+        for module in (calls, memory, strays):
+            patch.setattr(module, "steady_clock", self.monotonic)
         for timed in (fleet, reconciler):
             patch.setattr(timed, "time", self)
 

@@ -17,8 +17,6 @@ from unit.controller.agora_model import fault
 from unit.controller.builders import CREDENTIALS, UID, after, body_of, rfc3339
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from agora_transcription.api import TaskStatus
     from unit.controller.builders import Clock
     from unit.controller.scene import Scene
@@ -66,7 +64,7 @@ async def look(
     clock: Clock,
     *rows: ListedTask,
     others: tuple[dict[str, Any], ...] = (),
-    since: datetime | None = None,
+    since: float | None = None,
     **status: Any,
 ) -> TaskStatus | None:
     """Look for the object's task."""
@@ -76,7 +74,9 @@ async def look(
     task = cache.get(UID)
     assert task is not None
     clock.advance(ATTEMPT + 30)
-    memory = Memory(poll_at=clock.now(), last_sent=clock.now(), conflict_since=since or clock.now())
+    memory = Memory(
+        poll_at=clock.now(), last_sent=clock.now(), conflict_since=clock.monotonic() if since is None else since
+    )
     caller = Caller(cast("agora.AgoraClient", Listing(*rows)), cache, 60, agora.TokenVersion.V007)
     return await caller.perform(task, memory, Look(Dialect.V7), CREDENTIALS)
 
@@ -105,7 +105,7 @@ async def test_a_lone_task_that_is_older_than_the_attempt_is_not_adopted(clock: 
 
 
 async def test_and_no_other_is_started_while_it_lives_since_a_clock_may_be_wrong(clock: Clock) -> None:
-    since = after(ATTEMPT + 30) - SETTLE_TIME * 2
+    since = ATTEMPT + 30 - SETTLE_TIME * 2
     with pytest.raises(agora.Conflict):
         await look(clock, row("older", ATTEMPT - 61), since=since)
 

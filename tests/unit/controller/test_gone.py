@@ -113,6 +113,7 @@ async def test_a_bare_404_to_a_stop_of_a_task_that_is_not_listed_is_as_good_as_s
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await scene.running()
+    await scene.pass_time(15)
     scene.agora.end(scene.agora.tasks["agora-1"])
     monkeypatch.setattr(scene.agora, "stop", bare_404("stop"))
     scene.server.request_deletion()

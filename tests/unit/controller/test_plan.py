@@ -95,7 +95,7 @@ BEGINNING = [
         "a conflict that names no task is looked into",
         task_of(None, written(instanceId=f"{NAME}-0")),
         Look(Dialect.V7),
-        known={"conflict_since": after(5)},
+        known={"conflict_since": 5.0},
     ),
     Case(
         "what the API does not have is told, not sent",

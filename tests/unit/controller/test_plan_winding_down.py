@@ -139,7 +139,7 @@ DELETION = [
         "a start that conflicts with an unnamed task is looked into",
         deleted(task_of(None, written(instanceId=f"{NAME}-0"))),
         Look(Dialect.V7),
-        known={"conflict_since": after(5)},
+        known={"conflict_since": 5.0},
     ),
     Case(
         "without the Secret the last good credentials stop it",
