@@ -13,6 +13,7 @@ decided on, so that of a replica that was overtaken is refused.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 import sys
@@ -206,7 +207,7 @@ class Lock(LeaseLock):
     async def get(self, name: str, namespace: str) -> tuple[bool, LeaderElectionRecord | Exception | None]:  # type: ignore[override]
         """Read it."""
         found, record = await super().get(name, namespace)
-        if isinstance(record, ApiException) and record.status != NOT_FOUND:
+        if isinstance(record, ApiException) and not _says_missing(record):
             raise record
         return found, record
 
@@ -259,6 +260,15 @@ class Lock(LeaseLock):
 def _micro_time(moment: datetime) -> datetime:
     """The time as Kubernetes' MicroTime takes it, which is never without microseconds; no zone is the local one."""
     return moment.astimezone(UTC).replace(microsecond=moment.microsecond or 1)
+
+
+def _says_missing(error: ApiException) -> bool:
+    """Whether the API server says so, as the client will ask as well: a proxy has 404s of its own."""
+    try:
+        status = json.loads(error.body or "")
+    except ValueError:
+        return False
+    return error.status == NOT_FOUND and isinstance(status, dict) and status.get("code") == NOT_FOUND
 
 
 def _words(error: Exception) -> str:

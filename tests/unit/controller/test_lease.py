@@ -364,6 +364,26 @@ async def test_a_problem_is_said_once_and_over_once_it_is_over(
 
 
 @pytest.mark.parametrize(
+    "body",
+    [None, "", "<html>404 Not Found</html>", '"404"', '{"code": 502}', '{"message": "no route"}'],
+    ids=["none", "empty", "HTML", "text", "another code", "no code"],
+)
+async def test_a_proxys_404_is_a_problem_and_not_a_lease_that_is_missing(
+    leases: Leases, clock: Clock, caplog: pytest.LogCaptureFixture, body: str | None
+) -> None:
+    first = replica(leases, clock)
+    for _ in range(3):
+        error = ApiException(status=404, reason="Not Found")
+        error.body = body
+        leases.faults.append(error)
+        assert not await first.try_acquire_or_renew()
+        assert first.check() == "the Lease system/operator cannot be held: 404 Not Found"
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "said once"
+    assert await first.try_acquire_or_renew()
+    assert first.check() is None
+
+
+@pytest.mark.parametrize(
     ("written", "expected"),
     [
         ("2026-11-21 10:00:00+00:00", datetime(2026, 11, 21, 10, 0, 0, 1, tzinfo=UTC)),
