@@ -162,6 +162,18 @@ class Budgets:
         if self._observe_wait is not None:
             self._observe_wait(priority, self._clock() - asked)
 
+    async def admit_next(self, account: Account, priority: Priority, tenant: str = "") -> None:
+        """Wait until one more call may be made of several that belong together; those before were answered.
+
+        `report` how the last one ended. The answers count at once: a probe that takes several calls closes its breaker
+        with the first, and is not turned away at the second.
+
+        Raises:
+            CircuitOpen: As `admit`.
+        """
+        self.report(account, None)
+        await self.admit(account, priority, tenant)
+
     def held(self, account: Account) -> float:
         """Seconds that Agora still wants nothing of an App ID, after a 429; 0 for none."""
         project = self._projects.get(account.app_id)

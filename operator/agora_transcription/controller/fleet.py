@@ -158,7 +158,7 @@ class Fleet:
 
     async def _list(self, squadron: _Squadron) -> list[ListedTask]:
         """Ask for all pages, each in its turn."""
-        account, budgets, pages = squadron.account, self._services.budgets, 0
+        account, budgets, pages = squadron.account, self._services.budgets, 1
         # A page stands for a hundred looks. Behind those of many namespaces, which take turns, it would come too late.
         saves = is_worth_it(len(squadron.members), squadron.pages)
         priority = agora.Priority.UPDATE if saves else agora.Priority.POLL
@@ -166,9 +166,9 @@ class Fleet:
         async def more() -> None:
             nonlocal pages
             pages += 1
-            await budgets.admit(account, priority)
+            await budgets.admit_next(account, priority)
 
-        await more()
+        await budgets.admit(account, priority)
         error: agora.AgoraError | None = agora.Ambiguous("list")
         try:
             rows = list(await self._api.list_running(account, now() - WINDOW, more))

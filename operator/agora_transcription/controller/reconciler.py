@@ -280,7 +280,7 @@ class Reconciler:
         with self.queue.parked(task.metadata.uid):
             self._slots.release()
             try:
-                await self.services.budgets.admit(account, priority_of(step), tenant=task.metadata.namespace)
+                await self.services.budgets.admit_next(account, priority_of(step), tenant=task.metadata.namespace)
             except agora.CircuitOpen as error:
                 raise agora.NotSent(step.operation, text=str(error)) from None
             finally:

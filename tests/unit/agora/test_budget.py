@@ -505,6 +505,18 @@ def test_a_probe_that_is_answered_closes_the_breaker(answer: AgoraError | None) 
     assert run(scenario()) == [300, 300, 300]
 
 
+def test_the_first_answer_of_several_calls_that_belong_together_lets_the_others_follow() -> None:
+    async def scenario() -> list[float]:
+        budget = budgets()
+        budget.report(ACCOUNT, REFUSED)
+        await asyncio.sleep(300)
+        await budget.admit(ACCOUNT, Priority.POLL)
+        await budget.admit_next(ACCOUNT, Priority.POLL)
+        return await asyncio.gather(*(admitted_at(budget) for _ in range(3)))
+
+    assert run(scenario()) == [300, 300, 300]
+
+
 INCONCLUSIVE = [
     NotSent("query"),
     Ambiguous("query"),

@@ -236,6 +236,9 @@ class Open:
     async def admit(self, account: agora.Account, priority: agora.Priority, tenant: str) -> None:
         """At once."""
 
+    async def admit_next(self, account: agora.Account, priority: agora.Priority, tenant: str) -> None:
+        """At once."""
+
     def report(self, account: agora.Account, error: agora.AgoraError | None) -> None:
         """Nothing is learnt."""
 

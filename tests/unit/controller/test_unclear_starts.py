@@ -113,6 +113,8 @@ class Counting:
         if self.admitted >= self._refuses_from:
             raise agora.CircuitOpen(60)
 
+    admit_next = admit
+
     def report(self, account: agora.Account, error: agora.AgoraError | None) -> None:
         """Nothing is learnt."""
 
@@ -140,6 +142,22 @@ async def test_each_page_of_a_look_waits_for_its_turn(scene: Scene, monkeypatch:
     assert scene.status.task_id == "agora-1"
     assert scene.agora.calls == ["start", "start", "list", "query"]
     assert budgets.admitted == len(scene.agora.calls) + 2
+
+
+async def test_a_refusal_of_one_list_does_not_keep_the_next_ones_from_their_later_pages(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tries refused credentials again is the first page, and its answer lets the others follow."""
+    paging(scene, monkeypatch)
+    scene.process = Process(scene.server, scene.agora, budgets=agora.Budgets(0, 1, clock=scene.clock.monotonic))
+    scene.agora.fault = fault(agora.Ambiguous, effect=True)
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    scene.agora.fault, scene.agora.spared = fault(agora.CredentialsRefused), {"start"}
+    await scene.pass_time(10)
+    assert scene.reason == "CredentialsRefused"
+    await scene.pass_time(660)
+    assert scene.status.task_id == "agora-1"
 
 
 async def test_a_look_whose_credentials_are_refused_meanwhile_is_made_again(
