@@ -41,7 +41,10 @@ leave it running.
 """
 
 SETTLE_TIME: Final = 120.0
-"""Seconds for which a conflict may go on without any task in the list before the attempt counts as ended."""
+"""Seconds for which a task is known here, or a conflict goes on, before its absence from Agora's list counts.
+
+How soon a new task is listed is not documented either.
+"""
 
 
 def priority_of(step: Call) -> agora.Priority:
@@ -278,8 +281,8 @@ class Caller:
             known_for = memory.known_for(step.handle.task_id)
             if task.deleting or step.retiring:
                 await _confirm(task, step.handle, error, access, known_for)
-            elif known_for < NEWS_TIME:
-                raise
+            else:
+                _doubt_of_new(error, known_for)
             # This may also mean that an earlier stop is still under way (V6's code 49): a query tells.
         if step.retiring:
             return transitions.retired_earlier(task, now())
@@ -292,13 +295,19 @@ class Caller:
         return transitions.stop_accepted(task, step.reason, now())
 
 
+def _doubt_of_new(error: agora.Gone, known_for: float) -> None:
+    """Raise the error again for a task that is too new for it to count."""
+    if known_for < (NEWS_TIME if error.confirmed else SETTLE_TIME):
+        raise error
+
+
 async def _confirm(
     task: TranscriptionTask, handle: agora.Handle, error: agora.Gone, access: Access, known_for: float
 ) -> None:
     """Make sure that a task is gone.
 
-    One that is new may not be known everywhere yet, and a bare 404 may come from a proxy: to believe it would start a
-    second task, or leave this one running.
+    One that is new may not be known everywhere yet, and not be listed for longer; a bare 404 may come from a proxy. To
+    believe it would start a second task, or leave this one running.
 
     Args:
         task: The object.
@@ -310,8 +319,7 @@ async def _confirm(
     Raises:
         AgoraError: When it may still run: it is too new, or Agora's list does not show that it has ended.
     """
-    if known_for < NEWS_TIME:
-        raise error
+    _doubt_of_new(error, known_for)
     if error.confirmed:
         return
     await access.more()

@@ -113,13 +113,56 @@ async def test_a_bare_404_to_a_stop_of_a_task_that_is_not_listed_is_as_good_as_s
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await scene.running()
-    await scene.pass_time(15)
+    await scene.pass_time(130)
     scene.agora.end(scene.agora.tasks["agora-1"])
     monkeypatch.setattr(scene.agora, "stop", bare_404("stop"))
     scene.server.request_deletion()
     await scene.process.work()
     assert not scene.exists()
     assert scene.agora.calls.count("list") == 1
+
+
+async def test_a_bare_404_and_a_list_that_lags_are_no_end_of_a_new_task(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.agora.character.list_lag = 90
+    await scene.running()
+    await scene.pass_time(11)
+    with monkeypatch.context() as proxy:
+        proxy.setattr(scene.agora, "query", bare_404("query"))
+        await scene.pass_time(75)
+    await scene.pass_time(200)
+    assert [task.id for task in scene.agora.live()] == ["agora-1"]
+
+
+async def test_nor_do_they_let_go_of_it_when_its_object_is_deleted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.agora.character.list_lag = 90
+    await scene.running()
+    await scene.pass_time(20)
+    with monkeypatch.context() as proxy:
+        proxy.setattr(scene.agora, "stop", bare_404("stop"))
+        scene.server.request_deletion()
+        await scene.pass_time(2)
+    await scene.pass_time(200)
+    assert not scene.exists()
+    assert scene.agora.live() == []
+
+
+async def test_nor_do_they_start_another_when_it_is_to_be_replaced(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.agora.character.list_lag = 90
+    await scene.running()
+    await scene.pass_time(20)
+    with monkeypatch.context() as proxy:
+        proxy.setattr(scene.agora, "stop", bare_404("stop"))
+        proxy.setattr(scene.agora, "query", bare_404("query"))
+        scene.server.edit(**SPEC_CHANGE)
+        await scene.pass_time(30)
+    await scene.pass_time(200)
+    assert [task.id for task in scene.agora.live()] == ["agora-2"]
 
 
 REFUSALS = pytest.mark.parametrize(
