@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -17,7 +17,12 @@ from agora_transcription.api import TranscriptionTask
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["TaskCache", "is_newer"]
+    from agora_transcription.api import TaskStatus
+
+__all__ = ["FORMER_TASKS", "TaskCache", "is_newer"]
+
+FORMER_TASKS: Final = 10_000
+"""How many Agora tasks of objects that are gone are kept in mind, so that no other object adopts one of them."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +45,8 @@ class TaskCache:
         self._tasks: dict[str, TranscriptionTask] = {}
         self._owners: dict[str, str] = {}
         """Uids by the Agora task that the status names."""
+        self._former: dict[str, str] = {}
+        """Uids of objects that are gone by their Agora tasks, the latest last."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -73,10 +80,19 @@ class TaskCache:
         return True
 
     def drop(self, uid: str) -> TranscriptionTask | None:
-        """Forget an object that is gone."""
+        """Forget an object that is gone, but not yet its Agora tasks."""
         task = self._tasks.pop(uid, None)
         self._disown(task)
+        for task_id in sorted(_task_ids(task.status)) if task else ():
+            self.bury(uid, task_id)
         return task
+
+    def bury(self, uid: str, task_id: str) -> None:
+        """Keep in mind that an Agora task was that of an object that is gone: it may be listed for a while."""
+        self._former.pop(task_id, None)
+        self._former[task_id] = uid
+        if len(self._former) > FORMER_TASKS:
+            del self._former[next(iter(self._former))]
 
     def owner(self, task_id: str) -> str | None:
         """The uid of the object whose status names an Agora task."""
@@ -84,14 +100,9 @@ class TaskCache:
 
     def known_task_ids(self, but: str) -> set[str]:
         """The Agora tasks that belong or belonged to any object, but for the current one of `but`."""
-        ids: set[str] = set()
+        ids = {task_id for task_id, uid in self._former.items() if uid != but}
         for uid, task in self._tasks.items():
-            status = task.status
-            ids.update(ended.task_id for ended in status.history)
-            if status.retiring:
-                ids.add(status.retiring.task_id)
-            if status.task_id and uid != but:
-                ids.add(status.task_id)
+            ids |= _task_ids(task.status, current=uid != but)
         return ids
 
     def unclear_in_channel(self, task: TranscriptionTask) -> bool:
@@ -113,3 +124,13 @@ class TaskCache:
     def by_phase(self) -> Counter[str]:
         """How many objects are in which phase; those never written are `Pending`."""
         return Counter(str(task.status.phase or "Pending") for task in self._tasks.values())
+
+
+def _task_ids(status: TaskStatus, *, current: bool = True) -> set[str]:
+    """The Agora tasks that a status names."""
+    ids = {ended.task_id for ended in status.history}
+    if status.retiring:
+        ids.add(status.retiring.task_id)
+    if status.task_id and current:
+        ids.add(status.task_id)
+    return ids

@@ -182,8 +182,8 @@ class Caller:
         """Find the task that a conflict did not name.
 
         Rows of Agora's list carry no name: the task is known only if exactly one of its channel is nobody else's. One
-        that seems older than the attempt is somebody else's, or a clock is wrong: it is not adopted, and as long as it
-        lives no other is started.
+        that seems older than the attempt is somebody else's, or a clock is wrong; one that is being stopped was that of
+        an object that has gone. It is not adopted, and as long as it lives no other is started.
         """
         api, begun = access.api, task.metadata.creation_timestamp
         if transitions.attempt_of(task.status) and task.status.attempt_time:
@@ -191,8 +191,8 @@ class Caller:
             begun = task.status.attempt_time
         rows = await api.list_live(access.account, task.spec.channel, _earliest(task), access.more)
         others = self._cache.known_task_ids(but=task.metadata.uid)
-        unknown = {row.task_id: row.started for row in rows if row.task_id not in others}
-        found = [name for name, started in unknown.items() if started is None or started >= begun - LOOK_BACK]
+        unknown = [row for row in rows if row.task_id not in others]
+        found = [row.task_id for row in unknown if _is_of_attempt(row, begun)]
         if len(found) == 1 and not self._cache.unclear_in_channel(task):
             memory.conflict_since = None
             memory.poll_at = now()
@@ -245,7 +245,7 @@ class Caller:
         account: agora.Account,
         more: agora.More,
     ) -> None:
-        """Stop the task of an object that is gone.
+        """Stop a task that is not, or not any more, the current one of an object.
 
         Args:
             task: The object, as it was last known.
@@ -275,17 +275,18 @@ class Caller:
                     raise
 
     async def _stop(self, task: TranscriptionTask, memory: Memory, step: Stop, access: Access) -> TaskStatus | None:
+        known_for = memory.known_for(step.handle.task_id)
+        if step.retiring:
+            await self.halt(task, step.handle, known_for, step.dialect, access.account, access.more)
+            return transitions.retired_earlier(task, now())
         try:
             await access.api.stop(access.account, step.handle)
         except agora.Gone as error:
-            known_for = memory.known_for(step.handle.task_id)
-            if task.deleting or step.retiring:
+            if task.deleting:
                 await _confirm(task, step.handle, error, access, known_for)
             else:
                 _doubt_of_new(error, known_for)
             # This may also mean that an earlier stop is still under way (V6's code 49): a query tells.
-        if step.retiring:
-            return transitions.retired_earlier(task, now())
         if task.deleting:
             memory.gone = True
             return None
@@ -330,6 +331,12 @@ async def _confirm(
         raise agora.Upstream(error.operation, code=error.code, reason=error.reason, text=text) from error
     if handle.task_id in {row.task_id for row in rows}:
         raise agora.Upstream(error.operation, code=error.code, text="the task is not found, and listed") from error
+
+
+def _is_of_attempt(row: agora.ListedTask, begun: datetime) -> bool:
+    """Whether a listed task can be that of an attempt that began then."""
+    is_stopping = agora.state_of(agora.Dialect.V7, row.status) is agora.State.STOPPING
+    return not is_stopping and (row.started is None or row.started >= begun - LOOK_BACK)
 
 
 def _earliest(task: TranscriptionTask) -> datetime:

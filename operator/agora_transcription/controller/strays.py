@@ -130,6 +130,7 @@ class Strays:
         for stray in strays_of(task, memory, self._default, now()):
             if stray.handle.task_id not in self._ids:
                 self._ids.add(stray.handle.task_id)
+                self._services.cache.bury(task.metadata.uid, stray.handle.task_id)
                 self._log(stray).warning("%s: stopping its Agora task %s", VANISHED, stray.handle.task_id)
                 self._found.put_nowait((stray, account))
 

@@ -50,8 +50,8 @@ class _ListingApi:
         return self._rows
 
 
-def row(task_id: str, started: float | None = ATTEMPT + 1) -> ListedTask:
-    return ListedTask(task_id, "RUNNING", None if started is None else after(started))
+def row(task_id: str, started: float | None = ATTEMPT + 1, status: str = "RUNNING") -> ListedTask:
+    return ListedTask(task_id, status, None if started is None else after(started))
 
 
 def undecided(**status: Any) -> dict[str, Any]:
@@ -64,13 +64,16 @@ async def look(
     clock: Clock,
     *rows: ListedTask,
     others: tuple[dict[str, Any], ...] = (),
+    former: dict[str, Any] | None = None,
     since: float | None = None,
     **status: Any,
 ) -> TaskStatus | None:
     """Look for the object's task."""
     cache = TaskCache()
-    for body in (body_of(status=undecided(**status)), *others):
+    for body in (body_of(status=undecided(**status)), *others, *([former] if former else ())):
         cache.offer(body)
+    if former:
+        cache.drop(former["metadata"]["uid"])
     task = cache.get(UID)
     assert task is not None
     clock.advance(ATTEMPT + 30)
@@ -113,6 +116,29 @@ async def test_and_no_other_is_started_while_it_lives_since_a_clock_may_be_wrong
 async def test_the_objects_own_retiring_task_is_not_adopted_again(clock: Clock) -> None:
     with pytest.raises(agora.Conflict):
         await look(clock, row("retiring", None), retiring={"taskId": "retiring"})
+
+
+async def test_one_that_is_being_stopped_is_not_adopted_and_no_other_started_while_it_is_listed(clock: Clock) -> None:
+    """It can be that of an object that was deleted a moment ago, and its own is not listed yet."""
+    with pytest.raises(agora.Conflict, match="0 listed tasks of channel standup may be it, 1 are nobody's"):
+        await look(clock, row("stopping", status="STOPPING"), since=ATTEMPT + 30 - SETTLE_TIME * 2)
+    status = await look(clock, row("stopping", status="STOPPING"), row("mine"))
+    assert status is not None
+    assert status.task_id == "mine"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"taskId": "theirs"},
+        {"retiring": {"taskId": "theirs"}},
+        {"history": [{"taskId": "theirs", "endTime": rfc3339(after(ATTEMPT)), "reason": "Idle"}]},
+    ],
+    ids=["current", "retiring", "ended"],
+)
+async def test_the_task_of_an_object_that_has_gone_is_not_adopted(clock: Clock, status: dict[str, Any]) -> None:
+    with pytest.raises(agora.Conflict, match="none of the channel's tasks is listed yet"):
+        await look(clock, row("theirs"), former=other(**status))
 
 
 async def test_two_that_may_be_it_leave_it_undecided(clock: Clock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agora_transcription.controller.cache import TaskCache, is_newer
+from agora_transcription.controller.cache import FORMER_TASKS, TaskCache, is_newer
 from unit.controller.builders import UID, body_of
 
 
@@ -109,3 +109,15 @@ def test_objects_are_counted_by_phase() -> None:
     cache.offer(body_of())
     cache.offer(body_of(status={"observedGeneration": 1, "phase": "Running"}, uid="another"))
     assert cache.by_phase() == {"Pending": 1, "Running": 1}
+
+
+def test_the_tasks_of_an_object_that_is_gone_stay_known_to_the_others() -> None:
+    cache = TaskCache()
+    cache.offer(body_of(status={"observedGeneration": 1, "taskId": "theirs"}, uid="another", name="another"))
+    cache.drop("another")
+    assert cache.known_task_ids(but=UID) == {"theirs"}
+    assert cache.known_task_ids(but="another") == set(), "it was not gone after all"
+    for number in range(FORMER_TASKS):
+        cache.bury(UID, f"agora-{number}")
+    assert "theirs" not in cache.known_task_ids(but="lecture"), "there is an end to it"
+    assert len(cache.known_task_ids(but="lecture")) == FORMER_TASKS

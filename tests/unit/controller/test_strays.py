@@ -126,6 +126,7 @@ async def test_a_start_that_is_answered_when_the_object_is_gone_is_stopped(scene
     scene.agora.meanwhile = remove
     await scene.process.work()
     assert len(scene.agora.live()) == 1
+    assert scene.process.cache.known_task_ids(but="another") == {"agora-1"}, "another in its channel adopts it not"
     await chase(scene)
     assert scene.agora.live() == []
 
