@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from agora_transcription.agora.calls import Call, Operation
 
-__all__ = ["classify", "observation", "retry_after", "state_of", "timestamp"]
+__all__ = ["check_stopped", "classify", "observation", "retry_after", "state_of", "timestamp"]
 
 SUCCESS = 200
 """The one status that is a success, on both dialects: V6 answers 201, 202 and 206 for starts that went wrong."""
@@ -168,6 +168,16 @@ def observation(call: Call, body: bytes, *, task_id: str | None = None) -> Obser
     )
 
 
+def check_stopped(body: bytes) -> None:
+    """See that the 200 to a stop, whose body Agora does not document, is Agora's own.
+
+    Raises:
+        Upstream: It is a page of markup, as a proxy answers that is being repaired or wants a login first.
+    """
+    if body.lstrip().startswith(b"<"):
+        raise Upstream("stop", code=SUCCESS, text="the answer is a page, and not Agora's")
+
+
 def state_of(dialect: Dialect, status: str) -> State:
     """The meaning of a status word; one that Agora has not documented counts as on its way, not as ended."""
     return _STATES[dialect].get(status.upper(), State.STARTING)
@@ -201,20 +211,21 @@ def _kind(operation: Operation, dialect: Dialect, status_code: int, said: Explan
     """Which error it is: first what the status alone decides, then known phrases, V6's codes, and the status again."""
     if status_code == 429:  # noqa: PLR2004 - HTTP statuses are known by their numbers
         return Throttled
-    if status_code == 401:  # noqa: PLR2004
+    if status_code == 401:  # noqa: PLR2004 - whatever the page: HTTP says it of credentials and of nothing else
         return CredentialsRefused
     if status_code >= 500:  # noqa: PLR2004
         return _of_server_fault(operation, dialect, status_code, said)
     if status_code < 400:  # noqa: PLR2004
         return _of_success_that_is_none(operation, dialect, said)
+    kind = _by(operation, _STATUSES.get(status_code)) or RequestRefused
     if said.from_gateway:
-        # A proxy's "404 page not found" says nothing about the task, and must not get it started again.
-        return Upstream if operation in _OF_A_TASK else _by(operation, _STATUSES.get(status_code)) or RequestRefused
+        # A proxy's "404 page not found" says nothing about the task, and must not get it started again; nor does what a
+        # firewall says of one request say anything about the credentials of all.
+        return Upstream if operation in _OF_A_TASK or kind is CredentialsRefused else kind
     if explained := _by_explanation(operation, dialect, said):
         return explained
-    kind = _by(operation, _STATUSES.get(status_code)) or RequestRefused
-    # Agora speaks JSON; a router that does not know the path says so in plain text.
-    return Upstream if kind is Gone and said.text and not said.structured else kind
+    # Agora speaks JSON; a router that does not know the path, or lets nobody pass, says so in plain text.
+    return Upstream if kind in {Gone, CredentialsRefused} and said.text and not said.structured else kind
 
 
 def _by_explanation(operation: Operation, dialect: Dialect, said: Explanation) -> type[AgoraError] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from agora_transcription.agora.answers import SUCCESS, observation
+from agora_transcription.agora.answers import SUCCESS, check_stopped, observation
 from agora_transcription.agora.bodies import common_body, secrets_of, update_body, update_mask
 from agora_transcription.agora.calls import Call, path, query
 from agora_transcription.agora.errors import NotSupported, RequestRefused, TokenRefused, Upstream
@@ -98,7 +98,7 @@ class AgoraV6:
         return observation(call, await self._send(call), task_id=handle.task_id)
 
     async def stop(self, account: Account, handle: Handle) -> None:
-        """Delete the task; the answer has no documented body and is not read."""
+        """Delete the task."""
         token = _present("stop", handle.builder_token)
         call = Call(
             Dialect.V6,
@@ -109,7 +109,7 @@ class AgoraV6:
             query=query(builderToken=token.get_secret_value()),
             secrets=(token,),
         )
-        await self._send(call)
+        check_stopped(await self._send(call))
 
     async def list_live(
         self,

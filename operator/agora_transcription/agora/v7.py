@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agora_transcription.agora.answers import SUCCESS, observation, timestamp
+from agora_transcription.agora.answers import SUCCESS, check_stopped, observation, timestamp
 from agora_transcription.agora.bodies import common_body, secrets_of, update_body, update_mask
 from agora_transcription.agora.calls import Call, path, query
 from agora_transcription.agora.errors import Upstream
@@ -79,8 +79,9 @@ class AgoraV7:
         return observation(call, await self._send(call), task_id=handle.task_id)
 
     async def stop(self, account: Account, handle: Handle) -> None:
-        """Leave; the answer has no documented body and is not read."""
-        await self._send(Call(Dialect.V7, "stop", account, "POST", _path(account, "agents", handle.task_id, "leave")))
+        """Leave."""
+        call = Call(Dialect.V7, "stop", account, "POST", _path(account, "agents", handle.task_id, "leave"))
+        check_stopped(await self._send(call))
 
     async def list_live(
         self, account: Account, channel: str | None, since: datetime, more: More = at_once

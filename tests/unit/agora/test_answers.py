@@ -111,6 +111,10 @@ V7: list[Row] = [
     ((*EVERY, "list"), 403, {"reason": "InvalidPermission"}, CredentialsRefused),
     ("start", 403, {"reason": "AccountSuspended"}, CredentialsRefused),
     ("start", 403, {"reason": "ServiceNotEnabled"}, ServiceNotEnabled),
+    ((*EVERY, "list"), 403, "", CredentialsRefused),
+    ((*EVERY, "list"), 403, HTML, Upstream),
+    ((*EVERY, "list"), 403, "RBAC: access denied", Upstream),
+    ((*EVERY, "list"), 401, HTML, CredentialsRefused),
     # 404
     (OF_A_TASK, 404, {"detail": "agent not found", "reason": "TaskNotFound"}, Gone),
     (OF_A_TASK, 404, "", Gone),

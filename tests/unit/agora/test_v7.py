@@ -235,7 +235,7 @@ async def test_update_masks_what_it_sends_with_bare_commas(
 
 
 @pytest.mark.parametrize("body", [b"", b"not JSON", b'{"status": 1'])
-async def test_leave_sends_no_body_and_reads_none(
+async def test_leave_sends_no_body_and_needs_none(
     v7: Agora, account: Account, scripted: ScriptedAgora, body: bytes
 ) -> None:
     scripted.answers(httpx.Response(200, content=body))
