@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ from httpx_aiohttp import AiohttpTransport
 
 from agora_transcription.agora.answers import SUCCESS, classify
 from agora_transcription.agora.errors import AgoraError, Ambiguous, NotSent
-from agora_transcription.agora.explanations import presentable
 from agora_transcription.agora.models import Dialect
 from agora_transcription.agora.v6 import AgoraV6
 from agora_transcription.agora.v7 import AgoraV7
@@ -50,6 +50,8 @@ MAX_ANSWER = 2**20
 _LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=512, keepalive_expiry=30.0)
 """Some hundred calls at once without queueing. Idle connections are dropped before common gateways drop them (60 s):
 a request on a connection that is just being closed has an ambiguous outcome."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Observe = Callable[[Dialect, str, str, float], None]
 """Told of each call: dialect, operation, HTTP status or the error's class where no answer came, and seconds."""
@@ -129,8 +131,7 @@ class AgoraClient:
             raise answer
         response, body = answer
         if _log.isEnabledFor(logging.DEBUG):
-            # The request id is what Agora's support asks for.
-            request_id = presentable(response.headers.get("x-request-id", "-"), limit=64)
+            request_id = _request_id(call, response)
             _log.debug("%s %s: %s in %.3f s, request %s", call.dialect, call.operation, outcome, seconds, request_id)
         if response.status_code == SUCCESS:
             return body
@@ -160,16 +161,24 @@ class AgoraClient:
 async def _read(response: httpx.Response) -> bytes:
     """The body, cut off at `MAX_ANSWER`: what is cut is no JSON any more, and is judged like any other babble.
 
-    A compressed one, which was not asked for, counts as empty: a few kilobytes may unfold into gigabytes.
+    A compressed one, which was not asked for, is not unpacked: a few kilobytes may unfold into gigabytes. It counts as a
+    proxy's page.
     """
     if response.headers.get("content-encoding", "identity").lower() != "identity":
-        return b""
+        return b"<compressed>"
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
         if len(body) >= MAX_ANSWER:
             break
     return bytes(body[:MAX_ANSWER])
+
+
+def _request_id(call: Call, response: httpx.Response) -> str:
+    """What Agora's support asks for, if it is one, and nothing that the request held."""
+    value = response.headers.get("x-request-id", "")
+    echoes = any(secret.get_secret_value() in value for secret in call.confidential)
+    return value if _REQUEST_ID.fullmatch(value) and not echoes else "-"
 
 
 def _transport() -> AiohttpTransport:

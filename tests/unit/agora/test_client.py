@@ -216,7 +216,17 @@ async def test_no_compression_is_asked_for_and_none_undone(account: Account, enc
     async with server(compress) as served, AgoraClient(served.url) as client:
         with pytest.raises(Upstream, match="the answer has no status"):
             await client.dialect(Dialect.V7).query(account, Handle("6b2c"))
+        with pytest.raises(Upstream, match="the answer is a page"):
+            await client.dialect(Dialect.V7).stop(account, Handle("6b2c"))
     assert "accept-encoding: identity" in served.requests[0].lower()
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+async def test_a_proxys_page_is_no_stop(dialect: Dialect, account: Account) -> None:
+    page = httpx.Response(200, html="\n<!doctype html><title>Maintenance</title>")
+    async with AgoraClient("https://agora.test", transport=httpx.MockTransport(lambda _: page)) as client:
+        with pytest.raises(Upstream, match="the answer is a page"):
+            await client.dialect(dialect).stop(account, Handle("6b2c", TOKEN))
 
 
 async def test_ids_tokens_and_masks_arrive_as_they_were_written(
@@ -366,6 +376,28 @@ async def test_no_secret_is_logged_at_any_level(
         "ZGVtby1j",
     ):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "logged"),
+    [
+        ("1f2e3d4c-5b6a-7980-91a2-b3c4d5e6f708", "1f2e3d4c-5b6a-7980-91a2-b3c4d5e6f708"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "-"),
+        ("two words", "-"),
+        ("builder-token", "-"),
+        ("of-demo-secret", "-"),
+        (None, "-"),
+    ],
+)
+async def test_the_id_of_a_request_is_logged_for_agoras_support(
+    account: Account, caplog: pytest.LogCaptureFixture, sent: str | None, logged: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answer = httpx.Response(200, json={"status": "RUNNING"}, headers={"X-Request-Id": sent} if sent else {})
+    async with AgoraClient("https://agora.test", transport=httpx.MockTransport(lambda _: answer)) as client:
+        await client.dialect(Dialect.V6).query(account, Handle("6b2c", SecretStr("builder-token")))
+    assert f", request {logged}\n" in caplog.text
 
 
 async def test_an_error_carries_no_url_in_its_traceback(v6: Agora, account: Account, scripted: ScriptedAgora) -> None:
