@@ -161,8 +161,7 @@ class AgoraClient:
 async def _read(response: httpx.Response) -> bytes:
     """The body, cut off at `MAX_ANSWER`: what is cut is no JSON any more, and is judged like any other babble.
 
-    A compressed one, which was not asked for, is not unpacked: a few kilobytes may unfold into gigabytes. It counts as a
-    proxy's page.
+    A compressed one, which was not asked for, counts as a proxy's page: a few kilobytes may unfold into gigabytes.
     """
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         return b"<compressed>"
