@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reconciler", "Services"]
 
-LOGGED: Final = {"start", "update", "stop"}
+LOGGED: Final = {"start", "update", "stop", "retire"}
 """What changes something at Agora has a line in the log; looks have none."""
 
 UNTOUCHED: Final = (agora.CircuitOpen, agora.CredentialsRefused, agora.Throttled)
@@ -151,10 +151,7 @@ class Reconciler:
             result = await self._step_on_newest(task, memory, log)
             memory.failures.pop("kubernetes", None)
         except NotFound:
-            # The watch may have told so before, while a call was out: what came of it stands only in this memory.
             self.gone(uid)
-            if memory.unrecorded is not None:
-                self.strays.take(task, memory)
             result = "success"
         except StoreError as error:
             failures = memory.failures["kubernetes"] = memory.failures.get("kubernetes", 0) + 1
@@ -162,6 +159,9 @@ class Reconciler:
             log.warning("Kubernetes: %s; next try in a moment", error)
             metrics.reconcile_errors.labels(CONTROLLER).inc()
         finally:
+            if memory.unrecorded is not None and self._memories.get(uid) is not memory:
+                # The object went while a call was out: what came of it stands only in this memory.
+                self.strays.take(task, memory)
             metrics.reconciles.labels(CONTROLLER, result).inc()
             metrics.reconcile_seconds.labels(CONTROLLER).observe(time.monotonic() - begun)
 

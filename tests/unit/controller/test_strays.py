@@ -14,9 +14,9 @@ from agora_transcription.api import FINALIZER
 from agora_transcription.controller.memory import Memory
 from agora_transcription.controller.store import NotFound
 from agora_transcription.controller.strays import strays_of
-from unit.controller.agora_model import fault
+from unit.controller.agora_model import Fault, fault
 from unit.controller.builders import BIRTH, UID, after, body_of, rfc3339, task_of
-from unit.controller.kubernetes_model import METRICS
+from unit.controller.kubernetes_model import METRICS, unanswered
 
 if TYPE_CHECKING:
     from unit.controller.agora_model import AgoraTask
@@ -141,6 +141,21 @@ async def test_it_is_stopped_also_if_the_watch_is_late(scene: Scene) -> None:
     await scene.process.work()
     await chase(scene)
     assert len(scene.agora.tasks) == 1
+    assert scene.agora.live() == []
+
+
+async def test_it_is_stopped_also_if_the_api_server_fails_meanwhile(scene: Scene) -> None:
+    """Nothing but this answer tells of the task."""
+
+    def remove() -> None:
+        vanish(scene)
+        scene.server.fault = Fault(unanswered, effect=False)
+
+    scene.server.create({}, guarded=True)
+    scene.agora.meanwhile = remove
+    await scene.process.work()
+    assert len(scene.agora.live()) == 1
+    await chase(scene)
     assert scene.agora.live() == []
 
 
