@@ -143,6 +143,7 @@ class Reconciler:
         """Take the next step for an object."""
         task = self.services.cache.get(uid)
         if task is None:
+            self.gone(uid)  # nothing else may tell, if the removal of the finalizer was its end
             return
         metrics, begun, result = self.services.metrics, time.monotonic(), "error"
         log = ObjectLogger(logger, task.metadata.namespace, task.metadata.name, uid)
@@ -187,7 +188,10 @@ class Reconciler:
         status = task.status
         started = bool(status.task_id or status.retiring or (status.instance_id and not memory.unsent))
         credentials, problem = await self.services.credentials.resolve(task, started=started)
-        if self.queue.closed or self.services.cache.get(task.metadata.uid) is not task:
+        newest = self.services.cache.get(task.metadata.uid)
+        if newest is None:
+            self.services.credentials.forget(task.metadata.uid)
+        if self.queue.closed or newest is not task:
             return "requeue"  # it changed while its Secrets were read, which has made its key dirty; or this is the end
         memory.notice(task, credentials)
         step = decide(task, memory.known(credentials, problem), self._default, now())

@@ -11,11 +11,13 @@ import pytest
 from agora_transcription.controller.resync import Resync
 from unit.controller.builders import UID
 from unit.controller.kubernetes_model import METRICS
+from unit.controller.test_strays import vanish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agora_transcription.controller.queue import WorkQueue
+    from agora_transcription.controller.store import Secret
     from unit.controller.kubernetes_model import Body
     from unit.controller.scene import Scene
 
@@ -121,3 +123,31 @@ async def test_deletions_that_re_lists_have_hidden_are_no_sign_of_a_dead_watch(s
     await resync.look(after_relist=True)
     assert scene.process.cache.get(UID) is None
     assert resync._missed_in_a_row == 0
+
+
+async def test_of_an_object_whose_end_the_watch_has_missed_nothing_is_kept(scene: Scene) -> None:
+    """The removal of the finalizer was its end, so that no list can show that it vanished."""
+    await scene.running()
+    scene.server.request_deletion()
+    scene.deaf()
+    await scene.process.work()
+    assert not scene.exists()
+    assert scene.process.reconciler.recall(UID) is None
+    assert scene.process.credentials.last_good(UID) is None
+
+
+async def test_an_object_that_goes_while_its_secret_is_read_leaves_no_credentials(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.running()
+    read = scene.server.secret
+
+    async def read_slowly(namespace: str, name: str) -> Secret:
+        vanish(scene)
+        return await read(namespace, name)
+
+    scene.clock.advance(61)
+    monkeypatch.setattr(scene.server, "secret", read_slowly)
+    scene.process.queue.add(UID)
+    await scene.process.reconcile()
+    assert scene.process.credentials.last_good(UID) is None
