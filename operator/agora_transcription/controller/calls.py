@@ -277,7 +277,13 @@ class Caller:
     async def _stop(self, task: TranscriptionTask, memory: Memory, step: Stop, access: Access) -> TaskStatus | None:
         known_for = memory.known_for(step.handle.task_id)
         if step.retiring:
-            await self.halt(task, step.handle, known_for, step.dialect, access.account, access.more)
+            try:
+                await self.halt(task, step.handle, known_for, step.dialect, access.account, access.more)
+            except agora.TokenRefused:
+                started = task.status.retiring.start_time if task.status.retiring else None
+                if started is None or now() < started + transitions.TOKEN_LIFETIME:
+                    raise
+                # A V6 task ends with its builderToken.
             return transitions.retired_earlier(task, now())
         try:
             await access.api.stop(access.account, step.handle)

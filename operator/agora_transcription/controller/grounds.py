@@ -76,12 +76,19 @@ class Grounds:
     def _hold(self, verdict: Verdict, until: datetime | None, *, lasting: bool) -> Step:
         """Say what stands in the way and wait; a deleted object does not wait for ever."""
         if self._given_up(lasting=lasting):
-            attempt = transitions.attempt_of(self.status)
-            current = self.status.task_id or instance_name(self.task.metadata.uid, attempt)
-            earlier = self.status.retiring
-            return RemoveFinalizer(abandoned=f"{current} and {earlier.task_id}" if earlier else current)
+            return RemoveFinalizer(abandoned=self._left_behind())
         bound = self._abandon_at() if lasting else None
         return self.settle(verdict, min((moment for moment in (until, bound) if moment), default=None))
+
+    def _left_behind(self) -> str:
+        """The names of what may still run."""
+        attempt = transitions.attempt_of(self.status)
+        current = self.status.task_id or instance_name(self.task.metadata.uid, attempt)
+        earlier = self.status.retiring
+        if earlier is None:
+            return current
+        alone = self.ended() or not (self.status.task_id or self.start_may_be_out())
+        return earlier.task_id if alone else f"{current} and {earlier.task_id}"
 
     def _given_up(self, *, lasting: bool) -> bool:
         return lasting and self.is_past(self._abandon_at())

@@ -119,13 +119,26 @@ class _Decision(Grounds):
     # Winding down --------------------------------------------------------------------------------------------------
 
     def _wind_down(self, reason: EndReason, settled: Verdict) -> Step:
-        if self.status.retiring:
-            return self.call(self._stop_retiring())
+        earlier = self.call(self._stop_retiring()) if self.status.retiring else None
+        if isinstance(earlier, Stop):
+            return earlier
+        current = self._end_current(reason, settled)
+        if earlier is not None and (current is None or isinstance(current, RemoveFinalizer)):
+            # Of the current one there is no more to be done, so it is the earlier that is waited for.
+            return earlier
+        return current or self._wound_down(settled)
+
+    def _end_current(self, reason: EndReason, settled: Verdict) -> Step | None:
+        """The next step to the end of the current attempt; None if there is nothing of it."""
         if self.status.task_id:
-            return self._stop(reason, another=None, over=settled)
+            trouble = self.known.trouble.get("retire")
+            return self._stop(reason, another=None, over=(trouble and trouble.verdict) or settled)
         if self.start_may_be_out():
             # Repeating the start tells whether there is a task to stop; if there was none, there is one for a moment.
             return self._begin()
+        return None
+
+    def _wound_down(self, settled: Verdict) -> Step:
         if self.task.deleting:
             return RemoveFinalizer()
         if self.spec.suspend:
@@ -175,13 +188,15 @@ class _Decision(Grounds):
         if self.status.stop_reason is not None or self.status.start_hash != start_hash(self.spec):
             reason = self.status.stop_reason or EndReason.SPEC_CHANGED
             return self._stop(reason, another=transitions.STARTING, over=transitions.STARTING)
-        if self.is_past(policy.rollover_due(self.status)) and not self.status.retiring:
-            if self.spec.rollover is Rollover.OVERLAP:
+        earlier = self.call(self._stop_retiring()) if self.status.retiring and self.state() is State.ACTIVE else None
+        if isinstance(earlier, Stop):
+            return earlier
+        if self.is_past(policy.rollover_due(self.status)):
+            if self.spec.rollover is Rollover.OVERLAP and not self.status.retiring:
                 return Write(transitions.overlapping(self.task, self.now))
             starting = progressing(Reason.STARTING, "Starting the next Agora task")
             return self._stop(EndReason.ROLLED_OVER, another=starting, over=starting)
-        if self.status.retiring and self.state() is State.ACTIVE:
-            return self.call(self._stop_retiring())
+        # An earlier task that cannot be stopped now does not keep this one from anything.
         return self._update_poll_or_rest()
 
     def _ended_by_itself(self) -> Write:

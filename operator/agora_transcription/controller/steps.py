@@ -209,7 +209,11 @@ class Stop:
     handle: Handle
     reason: EndReason
     retiring: bool = False
-    operation = "stop"
+
+    @property
+    def operation(self) -> str:
+        """The two have their troubles apart: what keeps one from being stopped does not keep the other."""
+        return "retire" if self.retiring else "stop"
 
 
 Call = Acquire | Start | Look | Query | UpdateTask | Stop
