@@ -7,7 +7,6 @@ a newer one: the API server answers 409, and the decision is made anew.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ COMPONENT: Final = "agora-transcription-operator"
 MERGE_PATCH: Final = "application/merge-patch+json"
 REQUEST_TIMEOUT: Final = 15.0
 PAGE: Final = 500
+IDENTITY: Final = ("namespace", "name", "uid", "resourceVersion")
 
 logger = logging.getLogger(__name__)
 
@@ -142,11 +142,9 @@ class KubernetesStore:
 
     async def get(self, namespace: str, name: str) -> Body:
         """See `Store.get`."""
-        return await _answer(
-            f"get {PLURAL} {namespace}/{name}",
-            self._objects.get_namespaced_custom_object_without_preload_content,
-            **_names(namespace, name),
-        )
+        what = f"get {PLURAL} {namespace}/{name}"
+        call = self._objects.get_namespaced_custom_object_without_preload_content
+        return _object(what, await _answer(what, call, **_names(namespace, name)))
 
     async def all(self) -> AsyncIterator[Body]:
         """See `Store.all`."""
@@ -161,10 +159,11 @@ class KubernetesStore:
                 else:
                     call = self._objects.list_namespaced_custom_object_without_preload_content
                     page["namespace"] = namespace
-                answer = await _answer(f"list {PLURAL}", call, group=GROUP, version=VERSION, plural=PLURAL, **page)
-                for item in answer["items"]:
+                what = f"list {PLURAL}"
+                answer = await _answer(what, call, group=GROUP, version=VERSION, plural=PLURAL, **page)
+                items, more = _list(what, answer)
+                for item in items:
                     yield item
-                more = answer["metadata"].get("continue") or None
 
     async def write_status(self, task: TranscriptionTask, patch: Body) -> Body:
         """See `Store.write_status`."""
@@ -193,14 +192,11 @@ class KubernetesStore:
 
     async def secret(self, namespace: str, name: str) -> Secret:
         """See `Store.secret`."""
-        answer = await _answer(
-            f"get secret {namespace}/{name}",
-            self._core.read_namespaced_secret_without_preload_content,
-            namespace=namespace,
-            name=name,
-        )
-        metadata = answer["metadata"]
-        return Secret(f"{metadata['uid']}/{metadata['resourceVersion']}", _decoded(answer.get("data") or {}))
+        what, call = f"get secret {namespace}/{name}", self._core.read_namespaced_secret_without_preload_content
+        secret = _object(what, await _answer(what, call, namespace=namespace, name=name))
+        metadata, data = secret["metadata"], secret.get("data")
+        version = f"{metadata['uid']}/{metadata['resourceVersion']}"
+        return Secret(version, _decoded(data) if isinstance(data, dict) else {})
 
     async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:
         """See `Store.event`."""
@@ -231,14 +227,16 @@ class KubernetesStore:
         )
 
     async def _patch(self, task: TranscriptionTask, call: Callable[..., Awaitable[Any]], body: Body) -> Body:
-        return await _answer(
-            f"patch {PLURAL} {task.key}",
+        what = f"patch {PLURAL} {task.key}"
+        answer = await _answer(
+            what,
             call,
             **_names(task.metadata.namespace, task.metadata.name),
             body=body,
             field_manager=COMPONENT,
             _content_type=MERGE_PATCH,
         )
+        return _object(what, answer)
 
 
 def with_finalizer(task: TranscriptionTask) -> tuple[str, ...]:
@@ -259,17 +257,42 @@ def _version(task: TranscriptionTask) -> Body:
     return {"resourceVersion": task.metadata.resource_version}
 
 
+def _object(what: str, answer: object) -> Body:
+    """See that an answer is an object of Kubernetes.
+
+    Raises:
+        StoreError: It is any other JSON.
+    """
+    body: Body = answer if isinstance(answer, dict) else {}
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or not all(isinstance(metadata.get(name), str) for name in IDENTITY):
+        raise StoreError(what, 200, "the answer is no object: a proxy may have made it")
+    return body
+
+
+def _list(what: str, answer: object) -> tuple[list[Body], str | None]:
+    """The objects of a page, and what the next one continues from; None for the last page.
+
+    Raises:
+        StoreError: It is any other JSON: to take it for an empty list would let all objects go.
+    """
+    items, metadata = (answer.get("items"), answer.get("metadata")) if isinstance(answer, dict) else (None, None)
+    if not isinstance(items, list) or not isinstance(metadata, dict) or "resourceVersion" not in metadata:
+        raise StoreError(what, 200, "the answer is no list: a proxy may have made it")
+    return [_object(what, item) for item in items], metadata.get("continue") or None
+
+
 def _decoded(data: Mapping[str, str]) -> dict[str, str]:
     decoded = {}
     for key, value in data.items():
         try:
             decoded[key] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except (ValueError, TypeError):
             logger.debug("The value of a Secret's key %s is no text", key)
     return decoded
 
 
-async def _answer(what: str, call: Callable[..., Awaitable[Any]], **arguments: Any) -> Body:  # noqa: ANN401 - the client's own
+async def _answer(what: str, call: Callable[..., Awaitable[Any]], **arguments: Any) -> object:  # noqa: ANN401 - the client's own
     """Make a request and read its answer.
 
     Raises:
@@ -284,7 +307,7 @@ async def _answer(what: str, call: Callable[..., Awaitable[Any]], **arguments: A
         raise _error(what, error.status, str(error.reason)) from error
     if response.status < 300:  # noqa: PLR2004 - any success
         try:
-            body: Body = json.loads(text)
+            body: object = json.loads(text)
         except ValueError as error:
             raise StoreError(what, response.status, "the answer is no JSON: a proxy may have made it") from error
         return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
 from agora_transcription.controller.store import KubernetesStore, NotFound, Outdated, StoreError
-from unit.controller.builders import NAME, NAMESPACE, task_of
+from unit.controller.builders import NAME, NAMESPACE, body_of, task_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -89,8 +90,35 @@ async def test_kubernetes_own_answers_are_told_apart(status: int, kind: type[Sto
 
 
 async def test_a_good_answer_is_read() -> None:
-    async with answering('{"metadata": {"name": "standup"}}', "application/json") as store:
-        assert await store.get(NAMESPACE, NAME) == {"metadata": {"name": "standup"}}
+    async with answering(json.dumps(body_of()), "application/json") as store:
+        assert await store.get(NAMESPACE, NAME) == body_of()
+
+
+@pytest.mark.parametrize("what", ["get", "list", "status", "finalizers", "secret"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "null",
+        "[]",
+        '{"status": "ok"}',
+        '{"metadata": {}, "items": []}',
+        '{"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "standup"}}]}',
+        '{"metadata": {"resourceVersion": "1"}, "items": null}',
+    ],
+)
+async def test_a_success_with_other_json_is_a_store_error(what: str, body: str) -> None:
+    """Nothing else is handled: a `KeyError` in what reads all objects or the Secrets would end the process."""
+    async with answering(body, "application/json") as store:
+        with pytest.raises(StoreError, match="a proxy may have made it") as told:
+            await ask(store, what)
+    assert type(told.value) is StoreError
+
+
+@pytest.mark.parametrize("data", ["7", '["a"]', '{"a": 7, "b": "ü", "c": null, "appId": "YQ=="}'])
+async def test_a_secrets_data_that_no_api_server_sends_is_left_out(data: str) -> None:
+    body = {**body_of(), "data": json.loads(data)}
+    async with answering(json.dumps(body), "application/json") as store:
+        assert (await store.secret(NAMESPACE, "agora-credentials")).data in ({}, {"appId": "a"})
 
 
 async def test_an_api_server_that_is_not_there_is_a_store_error(unused_tcp_port: int) -> None:
