@@ -51,6 +51,17 @@ async def test_fault_may_meet_a_share_of_the_calls(client: Client) -> None:
     assert 25 <= met.count(503) <= 75
 
 
+async def test_the_faults_of_one_channel_or_name_can_be_taken_away(client: Client) -> None:
+    await client.faults(
+        {"operation": "join", "status": 503, "match": {"channel": "a"}},
+        {"operation": "join", "status": 503, "match": {"name": "n"}},
+        {"operation": "join", "status": 503},
+    )
+    assert (await client.http.delete("/simulator/faults?channel=a")).json() == {"cleared": 1}
+    assert (await client.http.delete("/simulator/faults?name=n")).json() == {"cleared": 1}
+    assert (await client.http.delete("/simulator/faults")).json() == {"cleared": 1}
+
+
 async def test_faults_are_played_in_their_order_and_all_of_them_count(client: Client) -> None:
     await client.faults(
         {"operation": "join", "status": 503},

@@ -48,6 +48,15 @@ async def test_task_is_starting_for_the_delay(client: Client) -> None:
     assert await client.status(agent_id) == "RUNNING"
 
 
+async def test_fresh_task_may_be_known_late(client: Client) -> None:
+    await client.options(queryDelay=2)
+    agent_id = await client.joined()
+    assert (await client.v7("GET", f"/agents/{agent_id}")).status_code == 404
+    assert (await client.v7("POST", f"/agents/{agent_id}/leave")).status_code == 404
+    client.wall.pass_(2)
+    assert (await client.v7("POST", f"/agents/{agent_id}/leave")).status_code == 200
+
+
 async def test_v6_words_for_the_same_life(client: Client) -> None:
     await client.options(startDelay=3, stopDelay=2)
     token = await client.acquired()

@@ -89,10 +89,14 @@ def _add_faults(router: APIRouter, world: World) -> None:
         return {"added": len(added)}
 
     @router.delete("/simulator/faults")
-    async def clear_faults() -> Json:
-        cleared = len(world.faults.remaining)
-        world.faults.remaining.clear()
-        return {"cleared": cleared}
+    async def clear_faults(channel: str | None = None, name: str | None = None) -> Json:
+        before = len(world.faults.remaining)
+        world.faults.remaining = [
+            fault
+            for fault in world.faults.remaining
+            if channel not in {None, fault.match.channel} or name not in {None, fault.match.name}
+        ]
+        return {"cleared": before - len(world.faults.remaining)}
 
     @router.post("/simulator/release")
     async def release() -> Json:

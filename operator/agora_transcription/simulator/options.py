@@ -75,6 +75,7 @@ class SimulatorOptions(_Options):
         conflict_carries_id: Whether the 409 of a repeated v7 join names the task that has the name.
         list_supported: Whether v7 has its list; before 7.2.1 it had not.
         list_delay: Seconds before a new task appears in the list.
+        query_delay: Seconds before a new task is known to any other call: until then it is "not found".
         token_age_first: Which check of a repeated v6 start comes first once its builderToken is older than five
             minutes: true refuses the age, false says that the token was used. Agora does not document the order.
         notifications: Where they are sent; None for nowhere.
@@ -88,6 +89,7 @@ class SimulatorOptions(_Options):
     conflict_carries_id: bool = False
     list_supported: bool = True
     list_delay: Seconds = 0
+    query_delay: Seconds = 0
     token_age_first: bool = False
     notifications: Notifications | None = None
 

@@ -123,11 +123,11 @@ class World:
         return now
 
     def known(self, dialect: Dialect, app_id: str, task_id: str | None) -> Task | None:
-        """A task that can still be asked about: live, or ended not long ago."""
+        """A task that can be asked about: not too young, and live or ended not long ago."""
         task = self.tasks.by_id.get(task_id or "")
         if task is None or task.dialect is not dialect or task.app_id != app_id or self.forgotten(task):
             return None
-        return task
+        return task if self.clock.now() >= task.started_at + self.options.query_delay else None
 
     def forgotten(self, task: Task) -> bool:
         """Whether a task has ended so long ago that Agora denies it."""
