@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from support.kube import Body
     from support.world import World
 
-SETTLING_SECONDS = 60.0
-"""Longer than any pause after the few failures of one cell."""
+SETTLING_SECONDS = 120.0
+"""Longer than any pause after the few failures of one cell, at an Agora that is slow to know new tasks."""
 
 
 class Cut(Enum):

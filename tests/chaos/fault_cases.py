@@ -166,7 +166,9 @@ class Case:
     def scripted(self) -> Body:
         fault = FAULTS[self.fault]
         body = fault.v6 if self.dialect == "V6" and fault.v6 else fault.v7
-        return {"operation": self.call, "times": self.times, **body}
+        # What somebody has to mend goes wrong until then.
+        times = self.times if self.mend is Mend.BY_ITSELF else 0
+        return {"operation": self.call, "times": times, **body}
 
     def __str__(self) -> str:
         return f"{self.operation}: {self.trouble}"

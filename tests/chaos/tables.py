@@ -53,17 +53,15 @@ def crashes_in_a_line(results: Mapping[str, bool]) -> str:
     """How many cells passed."""
     kills = sum(cell.cut.kills for cell in CELLS)
     passed = sum(results.get(str(cell), False) for cell in CELLS)
-    return (
-        f"{passed} of {len(CELLS)} cells passed, with 0 doubles, 0 orphans and 0 stuck finalizers: "
-        f"{kills} kills and {len(CELLS) - kills} lost answers."
-    )
+    found = "0 doubles, 0 orphans, 0 stuck finalizers" if passed == len(CELLS) else f"{FAILED} the others failed"
+    return f"{passed} of {len(CELLS)} cells passed ({kills} kills, {len(CELLS) - kills} lost answers): {found}."
 
 
 def faults_in_a_line(results: Mapping[str, bool]) -> str:
     """How many cases passed, and which did not."""
-    passed = [case for case in CASES if results.get(str(case))]
-    failed = "".join(f"\n- {FAILED} {case}" for case in CASES if case not in passed)
-    return f"{len(passed)} of {len(CASES)} cases passed, with 0 doubles.{failed}"
+    failed = [case for case in CASES if not results.get(str(case))]
+    found = "0 doubles, 0 orphans" if not failed else f"{FAILED} " + "; ".join(map(str, failed))
+    return f"{len(CASES) - len(failed)} of {len(CASES)} cases passed: {found}."
 
 
 def inside(page: str, name: str) -> str:

@@ -46,8 +46,29 @@ async def a_stage(control_plane: ControlPlane, operator_kubeconfig: Path, logs: 
 async def test_one_kill_at_every_step_at_once(
     control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut
 ) -> None:
+    await play_column(control_plane, operator_kubeconfig, logs, cut)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [pytest.param(cut, marks=() if cut is Cut.BEFORE_ANSWER else pytest.mark.chaos) for cut in Cut],
+    ids=lambda cut: cut.name.lower(),
+)
+async def test_one_kill_while_agora_is_slow_to_know_new_tasks(
+    control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut
+) -> None:
+    """A task that is not found, or not listed, may be just too young."""
+    await play_column(control_plane, operator_kubeconfig, logs, cut, queryDelay=6, listDelay=20)
+
+
+async def play_column(
+    control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut, **options: float
+) -> None:
+    """Play a column of both APIs, at an Agora with these habits."""
+
     async def play_all(api: str) -> None:
         async with a_stage(control_plane, operator_kubeconfig, logs, api) as stage:
+            await stage.world.options(**options)
             await play_together(stage, [cell for cell in CELLS if cell.api == api and cell.cut is cut])
 
     async with asyncio.TaskGroup() as group:

@@ -35,6 +35,9 @@ LONGEST: Final = 60.0
 SLACK: Final = 2.0
 """How much slower than the table says it may be: all cases are played at once, on a small machine."""
 
+SILENCE: Final = 6.0
+"""Seconds in which a call that fails for a moment would have been made again, twice."""
+
 STALLED: Final = {"CredentialsRefused", "ServiceNotEnabled", "RequestRefused"}
 """Reasons that somebody has to do something about."""
 
@@ -109,6 +112,10 @@ class Observer:
             await self.world.faults(fault)
             self.scripted |= set(fault["match"].values())
 
+    async def clear(self, match: Body) -> None:
+        """Take the faults of one case away."""
+        (await self.world.agora.delete("/simulator/faults", params=match)).raise_for_status()
+
     async def until(self, check: Callable[[], object], what: Callable[[], str], timeout: float = LONGEST) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._changed:
@@ -143,7 +150,9 @@ class Played:
         self.world = observer.world
         self.credentials = {"appId": f"{number:032x}", "customerId": self.name, "customerSecret": f"first-{self.name}"}
         self.renewed = {**self.credentials, "customerSecret": f"second-{self.name}"}
-        self._script_key = self.channel
+        self._match = {"channel": self.channel}
+        self._calls_before = 0
+        """How many calls of the operation are from before the fault."""
         self._seen_before = 0
         """How many versions of the object are from before the fault."""
         self._lost: str | None = None
@@ -156,9 +165,11 @@ class Played:
         if self.case.then:
             await self._until(self._complaint, f"says {self.case.then}")
             self._check_complaint()
-        await self._until(self._fault_is_over, f"{self.case.times} calls that go wrong")
-        if self.case.mend is not Mend.BY_ITSELF:
+        if self.case.mend is Mend.BY_ITSELF:
+            await self._until(self._fault_is_over, f"{self.case.times} calls that go wrong")
+        else:
             await self._check_silence()
+            await self.observer.clear(self._match)
             begun = time.monotonic()
             await self._mend()
         within = begun + self.case.within * SLACK - time.monotonic()
@@ -181,12 +192,12 @@ class Played:
             # It is known by its name only, and that by the object's uid.
             created = await self._create(suspend=True)
             await self._until(self._settled, "is suspended")
-            self._script_key = f"tt-{created['metadata']['uid']}-0"
+            self._match = {"name": f"tt-{created['metadata']['uid']}-0"}
             self._seen_before = len(self._versions)
-            await self.observer.script({**self.case.scripted, "match": {"name": self._script_key}})
+            await self.observer.script({**self.case.scripted, "match": self._match})
             await self.world.kube.patch(self.name, {"suspend": False})
         else:
-            await self.observer.script({**self.case.scripted, "match": {"channel": self.channel}})
+            await self.observer.script({**self.case.scripted, "match": self._match})
             await self._create()
         return time.monotonic()
 
@@ -201,7 +212,8 @@ class Played:
             await self.world.faults({**self.case.scripted, "match": {"taskId": self._lost}})
             await self.world.end(self._lost, "STOPPED", "OK")
             return begun
-        await self.observer.script({**self.case.scripted, "match": {"channel": self.channel}})
+        await self.observer.script({**self.case.scripted, "match": self._match})
+        self._calls_before = len(self._calls(self.case.call))
         if self.case.call == "update":
             await self.world.kube.patch(self.name, {"languages": ["de-DE"]})
         elif self.case.call in ENDS:
@@ -263,7 +275,7 @@ class Played:
         return runs and self._status["applied"]["languages"] == wanted and self._status["taskId"] != self._lost
 
     def _fault_is_over(self) -> bool:
-        return self._script_key not in self.observer.scripted
+        return not self.observer.scripted.intersection(self._match.values())
 
     def _complaint(self) -> Body | None:
         for body in self._versions[self._seen_before :]:
@@ -289,10 +301,13 @@ class Played:
 
     async def _check_silence(self) -> None:
         """Agora is not asked again before somebody has done something."""
-        refused = self.case.scripted["status"]
-        calls = await self.world.calls(self.case.call)
-        known = [(call["operation"], call["at"]) for call in self._calls(self.case.call)]
-        assert [call["code"] for call in calls if (call["operation"], call["at"]) in known].count(refused) == 1
+        await self._until(self._asked, "is asked")
+        await asyncio.sleep(SILENCE)  # that nothing happens can only be seen by waiting for it
+        assert self._asked() == 1
+
+    def _asked(self) -> int:
+        """How often Agora was asked since the fault was placed."""
+        return len(self._calls(self.case.call)) - self._calls_before
 
     async def _check_queries(self) -> None:
         """The next look goes well; and what is nobody's business has not been said."""
