@@ -244,7 +244,7 @@ class Caller:
         dialect: agora.Dialect,
         account: agora.Account,
         more: agora.More,
-    ) -> None:
+    ) -> bool:
         """Stop a task that is not, or not any more, the current one of an object.
 
         Args:
@@ -254,6 +254,9 @@ class Caller:
             dialect: The API that it was started with.
             account: Whose it is.
             more: Awaited before each further call that this takes.
+
+        Returns:
+            Whether it was stopped now; False if it had ended before.
 
         Raises:
             AgoraError: When it may still run.
@@ -273,6 +276,9 @@ class Caller:
             else:
                 if not ended:
                     raise
+        else:
+            return True
+        return False
 
     async def _stop(self, task: TranscriptionTask, memory: Memory, step: Stop, access: Access) -> TaskStatus | None:
         known_for = memory.known_for(step.handle.task_id)

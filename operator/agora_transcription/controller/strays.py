@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
-from agora_transcription.api import DeletionPolicy, Reason
+from agora_transcription.api import FINALIZER, DeletionPolicy, Reason
 from agora_transcription.controller.clock import steady_clock
 from agora_transcription.controller.memory import now
 from agora_transcription.controller.plan import dialect_of
-from agora_transcription.controller.store import StoreError
+from agora_transcription.controller.store import NotFound, StoreError
 from agora_transcription.controller.sweeps import owned_ids
 from agora_transcription.controller.transitions import TASK_LIFETIME, builder_token_of
 from agora_transcription.controller.translate import account_hash
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from agora_transcription.controller.reconciler import Services
 
 __all__ = ["Stray", "Strays", "strays_of"]
+
+LEAST_SECONDS: Final = 60.0
+"""How long it is tried at least: that a task has ended by itself is not certain, and a clock can be wrong."""
 
 VANISHED: Final = "The object went without the operator's consent"
 
@@ -131,7 +134,9 @@ class Strays:
             if stray.handle.task_id not in self._ids:
                 self._ids.add(stray.handle.task_id)
                 self._services.cache.bury(task.metadata.uid, stray.handle.task_id)
-                self._log(stray).warning("%s: stopping its Agora task %s", VANISHED, stray.handle.task_id)
+                self._log(stray).info(
+                    "Gone, maybe without the operator's consent: stopping its Agora task %s", stray.handle.task_id
+                )
                 self._found.put_nowait((stray, account))
 
     async def run(self) -> None:
@@ -144,8 +149,11 @@ class Strays:
     async def stop(self, stray: Stray, account: agora.Account | None) -> None:
         """Stop one, however long it takes."""
         outcome, failures = "left", 0
-        while now() < stray.until:
+        while True:
             try:
+                if await self._is_there(stray):
+                    outcome = "owned"
+                    break
                 account = account or await self._account(stray)
                 if account is not None:
                     outcome = await self._try(stray, account)
@@ -156,6 +164,10 @@ class Strays:
                     account = None
             except agora.CircuitOpen:
                 account = None
+            except StoreError as error:
+                self._log(stray).warning("Kubernetes: %s", error)
+            if now() >= stray.until and steady_clock() - stray.known_since >= LEAST_SECONDS:
+                break
             failures += 1
             await self._sleep(backoff(failures, random.random()))  # noqa: S311 - no secret
         self._tell(stray, outcome)
@@ -179,14 +191,28 @@ class Strays:
                 return "owned"
             error = agora.Ambiguous("stop")
             known_for = steady_clock() - stray.known_since
-            await self._services.caller.halt(stray.task, stray.handle, known_for, stray.dialect, account, more)
+            halted = await self._services.caller.halt(stray.task, stray.handle, known_for, stray.dialect, account, more)
             error = None
         except agora.AgoraError as failure:
             error = failure
             raise
         finally:
             budgets.report(account, error)
-        return "stopped"
+        return "stopped" if halted else "ended"
+
+    async def _is_there(self, stray: Stray) -> bool:
+        """Whether the object is there after all: one event or list can be wrong, and no stop can be undone.
+
+        Raises:
+            StoreError: The API server does not tell.
+        """
+        known = stray.task.metadata
+        try:
+            metadata = (await self._services.store.get(known.namespace, known.name))["metadata"]
+        except NotFound:
+            return False
+        is_kept = FINALIZER in (metadata.get("finalizers") or ()) or "deletionTimestamp" not in metadata
+        return metadata["uid"] == known.uid and is_kept
 
     def _is_owned(self, stray: Stray) -> bool:
         """Whether an object that is there and not on its way out has the Agora task: one may have adopted it."""
@@ -218,7 +244,10 @@ class Strays:
             case "stopped":
                 reason, message = Reason.STOPPED, f"{VANISHED}: stopped its Agora task {task_id}"
             case "owned":
-                self._log(stray).warning("The Agora task %s belongs to another object now, and runs on", task_id)
+                self._log(stray).warning("The Agora task %s belongs to an object after all, and runs on", task_id)
+                return
+            case "ended":
+                self._log(stray).info("The Agora task %s had ended already", task_id)
                 return
             case _:
                 reason, message = Reason.ABANDONED, f"{VANISHED}: its Agora task {task_id} could not be stopped"

@@ -124,7 +124,7 @@ class Metrics:
         )
         self.stray_tasks = Counter(
             f"{PREFIX}_stray_tasks",
-            "Agora tasks whose object vanished without its finalizer's consent: stopped, owned (by another) or left",
+            "Agora tasks whose object vanished without the operator's consent: stopped, ended (before), owned or left",
             ["outcome"],
             registry=self.registry,
         )

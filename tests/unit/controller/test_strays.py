@@ -12,14 +12,16 @@ from agora_transcription import agora
 from agora_transcription.agora import Dialect, Observation, State
 from agora_transcription.api import FINALIZER
 from agora_transcription.controller.memory import Memory
-from agora_transcription.controller.store import NotFound
+from agora_transcription.controller.store import NotFound, StoreError
 from agora_transcription.controller.strays import strays_of
+from unit.controller import agora_model
 from unit.controller.agora_model import Fault, fault
 from unit.controller.builders import BIRTH, UID, after, body_of, rfc3339, task_of
 from unit.controller.kubernetes_model import METRICS, unanswered
 
 if TYPE_CHECKING:
     from unit.controller.agora_model import AgoraTask
+    from unit.controller.kubernetes_model import Body
     from unit.controller.scene import Scene
 
 DIALECTS = pytest.mark.parametrize("api", [{"agoraApi": "V7"}, {"agoraApi": "V6"}], ids=["V7", "V6"])
@@ -96,6 +98,66 @@ async def test_one_that_cannot_be_stopped_is_given_up_when_it_has_ended_by_itsel
     assert expiry is not None
     assert timedelta() <= scene.clock.now() - expiry <= timedelta(minutes=6)
     assert scene.agora.live() == []
+
+
+async def test_one_is_tried_once_also_when_it_should_have_ended_by_itself(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agora does not say that a task ends with its token."""
+    monkeypatch.setattr(agora_model, "TOKEN_LIFETIME", 72 * 3600.0)
+    await scene.running()
+    scene.server.set_secret(None)
+    await scene.pass_time(24 * 3600 + 60)
+    assert len(scene.agora.live()) == 1
+    vanish(scene)
+    await chase(scene)
+    assert scene.agora.live() == []
+
+
+async def test_an_object_that_an_earlier_process_has_let_go_and_others_hold_gives_no_alarm(scene: Scene) -> None:
+    before = counted("ended")
+    await scene.running()
+    assert scene.server.object is not None
+    metadata = scene.server.object["metadata"]
+    held = {**metadata, "finalizers": [*metadata["finalizers"], "example.org/holds"]}
+    scene.server._keep({**scene.server.object, "metadata": held})
+    scene.server.request_deletion()
+    await scene.process.work()
+    assert scene.server.object["metadata"]["finalizers"] == ["example.org/holds"]
+    scene.restart()
+    await scene.process.work()
+    await chase(scene)
+    assert scene.process.events.warnings == []
+    assert counted("ended") == before + 1
+
+
+async def test_an_object_that_is_there_after_all_keeps_its_task(scene: Scene) -> None:
+    """The watch, or a list, was wrong."""
+    await scene.running()
+    body = scene.server.object
+    vanish(scene)
+    scene.server.object = body
+    await chase(scene)
+    assert len(scene.agora.live()) == 1
+
+
+async def test_it_is_stopped_when_the_api_server_can_tell_that_it_has_gone(scene: Scene) -> None:
+    await scene.running()
+    vanish(scene)
+    tries = []
+
+    async def get(namespace: str, name: str) -> Body:
+        tries.append(name)
+        if len(tries) < 3:
+            raise StoreError(f"get {namespace}/{name}", None, "no answer")
+        if len(tries) == 3:
+            return body_of({}, uid="another")
+        raise NotFound(f"get {namespace}/{name}", 404, "not found")
+
+    scene.server.get = get  # type: ignore[method-assign]
+    await chase(scene)
+    assert scene.agora.live() == []
+    assert len(tries) == 3
 
 
 async def test_an_object_that_goes_with_consent_leaves_nothing_behind(scene: Scene) -> None:
