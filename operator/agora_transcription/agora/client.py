@@ -15,20 +15,23 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from agora_transcription.agora.answers import SUCCESS, classify
-from agora_transcription.agora.errors import AgoraError, Ambiguous, NotSent
+from agora_transcription.agora.errors import AgoraError, Ambiguous, NotPermitted, NotSent
 from agora_transcription.agora.models import Dialect
 from agora_transcription.agora.v6 import AgoraV6
 from agora_transcription.agora.v7 import AgoraV7
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
     from agora_transcription.agora.calls import Call
     from agora_transcription.agora.models import Agora
@@ -57,7 +60,7 @@ Observe = Callable[[Dialect, str, str, float], None]
 """Told of each call: dialect, operation, HTTP status or the error's class where no answer came, and seconds."""
 
 Permit = Callable[[], bool]
-"""Asked right before each request: False means that it must not be sent."""
+"""Asked before each request, and again when there is a connection for it: False means that it must not be sent."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +85,8 @@ class AgoraClient:
         Args:
             base_url: Scheme, host and, where there is one, a path in front of Agora's own.
             observe: Called after each call, for metrics.
-            permit: Whether this process may call Agora at this moment; a call that it may not make is `NotSent`.
+            permit: Whether this process may call Agora at this moment; a call that it may not make is
+                `NotPermitted`.
             transport: Carries the requests; aiohttp's pool unless a test brings its own.
             timeout: Seconds for a whole answer, once connected.
         """
@@ -92,7 +96,7 @@ class AgoraClient:
         self._permit = permit
         self._deadline = CONNECT_TIMEOUT + timeout
         self._http = httpx.AsyncClient(
-            transport=transport or _transport(),
+            transport=transport or _transport(permit),
             timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
             headers={"Accept-Encoding": "identity"},  # see _read
             follow_redirects=False,  # a redirected start would be a second start, and would carry the credentials along
@@ -142,7 +146,7 @@ class AgoraClient:
         url = f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else "")
         account = call.account
         if not self._permit():
-            return NotSent(call.operation, text="this process must not call Agora any more")
+            return NotPermitted(call.operation)
         try:
             async with (
                 asyncio.timeout(self._deadline),  # httpx's own counts from one piece of an answer to the next
@@ -180,12 +184,38 @@ def _request_id(call: Call, response: httpx.Response) -> str:
     return value if _REQUEST_ID.fullmatch(value) and not echoes else "-"
 
 
-def _transport() -> AiohttpTransport:
+class _NotPermittedAfterAll(aiohttp.ClientConnectionError):
+    """There is a connection now, and no permit any more."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool that lets a connection go only with a permit: to wait for one, or to make one, takes seconds."""
+
+    def __init__(self, permit: Permit, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(**options)
+        self._permit = permit
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
+    ) -> Connection:
+        """Wait for a connection, or make one."""
+        connection = await super().connect(req, traces, timeout)
+        if not self._permit():
+            connection.release()
+            raise _NotPermittedAfterAll
+        return connection
+
+
+def _transport(permit: Permit) -> AiohttpTransport:
     """The pool of aiohttp under httpx, without a cookie jar of its own."""
     context = httpx.create_ssl_context()
 
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
+            permit,
             limit=_LIMITS.max_connections or 0,
             keepalive_timeout=_LIMITS.keepalive_expiry,
             ssl=context,
@@ -202,6 +232,8 @@ def _unanswered(call: Call, failure: Exception) -> AgoraError:
     itself said, the cause, tells the two apart. Its message names the URL, so only its class is passed on.
     """
     cause = failure.__cause__ if isinstance(failure.__cause__, aiohttp.ClientError) else failure
+    if isinstance(cause, _NotPermittedAfterAll):
+        return NotPermitted(call.operation)
     unsent = isinstance(
         cause,
         httpx.ConnectError

@@ -2,6 +2,7 @@
 
     AgoraError
     ├── NotSent            the request never reached Agora: repeat it
+    │   └── NotPermitted         this process must not call Agora any more: it is about to end
     ├── Ambiguous          it may have had its effect: repeat it with the same name or token
     ├── Upstream           Agora answered with a fault of its own (5xx): as Ambiguous, after a back-off
     ├── Throttled          429: the whole account waits for `retry_after`
@@ -30,6 +31,7 @@ __all__ = [
     "Conflict",
     "CredentialsRefused",
     "Gone",
+    "NotPermitted",
     "NotSent",
     "NotSupported",
     "QuotaExceeded",
@@ -65,9 +67,15 @@ class AgoraError(Exception):
 
 
 class NotSent(AgoraError):
-    """The connection could not be made, or was not to be (`Permit`), so Agora cannot have acted."""
+    """The connection could not be made, so Agora cannot have acted."""
 
     _unanswered = "no connection to Agora"
+
+
+class NotPermitted(NotSent):
+    """The request was not to be made (`Permit`). It says nothing of Agora, and is no news for anybody."""
+
+    _unanswered = "this process must not call Agora any more"
 
 
 class Ambiguous(AgoraError):

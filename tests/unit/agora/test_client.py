@@ -23,6 +23,7 @@ from agora_transcription.agora import (
     Field,
     Gone,
     Handle,
+    NotPermitted,
     NotSent,
     RequestRefused,
     Update,
@@ -440,3 +441,25 @@ async def test_each_single_request_needs_its_permit(account: Account, scripted: 
             # One page for each state of a live task: it is told to stop at the third.
             await client.dialect(Dialect.V7).list_live(account, "room", datetime(2026, 11, 21, tzinfo=UTC))
     assert len(scripted.requests) == 2
+
+
+async def test_the_permit_is_asked_again_when_there_is_a_connection(account: Account) -> None:
+    """Waiting for one takes seconds, in which another process may have taken over."""
+    permits = iter([True, False, True, True, True, False, True, True])
+    asked: list[int] = []
+
+    async with server(answer) as served:
+
+        def permit() -> bool:
+            asked.append(served.connections)
+            return next(permits)
+
+        async with AgoraClient(served.url, permit=permit) as client:
+            api = client.dialect(Dialect.V7)
+            for _ in range(2):
+                with pytest.raises(NotPermitted, match="this process must not call Agora any more"):
+                    await api.query(account, Handle("6b2c"))
+                await api.query(account, Handle("6b2c"))
+        assert len(served.requests) == 2
+        assert served.connections == 1, "the one that was not used is kept"
+    assert len(asked) == 8
