@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ results: dict[str, bool] = {}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--guarantees", metavar="FILE", type=Path, help="write the tables of a whole run into this page")
-    parser.addoption("--minutes", metavar="N", type=float, default=20.0, help="how long the soak lasts")
+    parser.addoption("--minutes", metavar="N", type=float, default=20.0, help="how long the soak kills")
+    seed = str(random.randrange(10**6))  # noqa: S311 - no secret
+    parser.addoption("--seed", default=seed, help="of the soak; one that it has printed")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
