@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,7 @@ from agora_transcription.controller.steps import (
     Nothing,
     RemoveFinalizer,
     Step,
+    Trouble,
     Write,
 )
 from agora_transcription.controller.store import NotFound, Outdated, Store, StoreError
@@ -50,6 +51,9 @@ LOGGED: Final = {"start", "update", "stop", "retire"}
 
 UNTOUCHED: Final = (agora.CircuitOpen, agora.CredentialsRefused, agora.Throttled)
 """What certainly left a task as it was: no look is needed, which would wait for the account as well."""
+
+NOT_PERMITTED_RETRY: Final = timedelta(seconds=1)
+"""The process is about to end; it does nothing but wait for that."""
 
 logger = logging.getLogger(__name__)
 
@@ -308,6 +312,11 @@ class Reconciler:
     def _trouble(
         self, task: TranscriptionTask, memory: Memory, step: Call, error: agora.AgoraError | agora.CircuitOpen
     ) -> None:
+        if isinstance(error, agora.NotPermitted):
+            # No news of the task; and whatever is known of it is another process's to say.
+            before = memory.trouble.get(step.operation, Trouble(None, now()))
+            memory.trouble[step.operation] = replace(before, until=now() + NOT_PERMITTED_RETRY)
+            return
         failures = memory.failures[step.operation] = memory.failures.get(step.operation, 0) + 1
         trouble = trouble_of(task, error, failures, random.random(), now())  # noqa: S311 - no secret
         memory.trouble[step.operation] = trouble

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -393,3 +393,43 @@ def test_default_dialect_is_used(clock: Clock) -> None:
     asyncio.run(work())
     assert scene.agora.calls == ["acquire", "start"]
     assert scene.status.agora_api == "V6"
+
+
+def not_permitted(_: object) -> NoReturn:
+    raise agora.NotPermitted("query")
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["all is well", "Agora is down"])
+async def test_a_process_that_must_not_call_any_more_has_nothing_to_say(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    """It is about to end, and another one acts: what it makes of its own calls is no news."""
+
+    def down(_: object) -> NoReturn:
+        raise agora.Upstream("query", code=503)
+
+    await scene.running()
+    if known:
+        monkeypatch.setattr(scene.agora, "query", down)
+        await scene.pass_time(120)
+        assert scene.reason == "AgoraUnavailable"
+    before = scene.server.object
+    monkeypatch.setattr(scene.agora, "query", not_permitted)
+    monkeypatch.setattr(scene.agora, "stop", not_permitted)
+    calls = len(scene.agora.calls)
+    await scene.pass_time(300)
+    assert 4 <= len(scene.agora.calls) - calls <= 400, "it does not spin either"
+    assert scene.server.object == before
+    scene.server.request_deletion()
+    before = scene.server.object
+    await scene.pass_time(900)
+    assert scene.server.object == before, "nor does it give up"
+
+
+async def test_a_start_that_was_not_permitted_says_nothing(scene: Scene) -> None:
+    scene.agora.fault = fault(agora.NotPermitted)
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    assert scene.server.writes == 0
+    await scene.pass_time(2)
+    assert scene.status.task_id == "agora-1"
