@@ -6,45 +6,23 @@ written. Errors that mean something for the step are handled here; the others ri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agora_transcription import agora
 from agora_transcription.controller import transitions
 from agora_transcription.controller.clock import steady_clock
+from agora_transcription.controller.looks import Access, confirm_gone, doubt_of_new, find_task
 from agora_transcription.controller.memory import now
 from agora_transcription.controller.steps import Acquire, Call, Look, Query, Start, Stop, UpdateTask
 from agora_transcription.controller.translate import Credentials, account_hash, instance_name, start_request
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from agora_transcription.api import TaskStatus, TranscriptionTask
     from agora_transcription.controller.cache import TaskCache
     from agora_transcription.controller.memory import Memory
 
 __all__ = ["Caller", "priority_of"]
-
-LOOK_BACK: Final = timedelta(seconds=60)
-"""How much older than its attempt a listed task may seem: the clocks of Agora and of the cluster differ."""
-
-LONGEST_LOOK_BACK: Final = timedelta(days=30)
-"""How old a task of any object may seem: ten times the lifetime, so that a clock may be weeks off."""
-
-NEWS_TIME: Final = 10.0
-"""Seconds for which a task is known here before "not found" counts: until then Agora may not know it everywhere.
-
-How soon a new task can be queried and stopped is not documented, and to believe it gone would start a second one, or
-leave it running.
-"""
-
-SETTLE_TIME: Final = 120.0
-"""Seconds for which a task is known here, or a conflict goes on, before its absence from Agora's list counts.
-
-How soon a new task is listed is not documented either.
-"""
 
 
 def priority_of(step: Call) -> agora.Priority:
@@ -56,21 +34,6 @@ def priority_of(step: Call) -> agora.Priority:
             return agora.Priority.POLL
         case _:
             return agora.Priority.START_STOP
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How a step reaches Agora.
-
-    Attributes:
-        api: The dialect.
-        account: Whose calls they are.
-        more: Awaited before each further call that the step takes.
-    """
-
-    api: agora.Agora
-    account: agora.Account
-    more: agora.More
 
 
 class Caller:
@@ -129,9 +92,9 @@ class Caller:
             case Acquire():
                 return await self._acquire(task, memory, step, api, account)
             case Start():
-                return await self._start(task, memory, step, api, credentials)
+                return await self._start(task, memory, step, access, credentials)
             case Look():
-                return await self._look(task, memory, access)
+                return await find_task(task, memory, access, self._cache)
             case Query():
                 await self._query(task, memory, step, access)
                 return None
@@ -148,22 +111,23 @@ class Caller:
         return transitions.acquired(task, token.get_secret_value(), account_hash(account), now()) if token else None
 
     async def _start(
-        self, task: TranscriptionTask, memory: Memory, step: Start, api: agora.Agora, credentials: Credentials
+        self, task: TranscriptionTask, memory: Memory, step: Start, access: Access, credentials: Credentials
     ) -> TaskStatus | None:
         mint = partial(agora.mint_rtc_token, credentials.account, task.spec.channel, version=self._tokens, now=now())
         request = start_request(
             task.spec, credentials, uid=task.metadata.uid, attempt=step.attempt, dialect=step.dialect, mint=mint
         )
         was_unsent, memory.unsent = memory.unsent, False
-        lasts = _lifetime(step.dialect, credentials.account)
         try:
-            observation = await api.start(credentials.account, request, transitions.builder_token_of(task.status))
+            observation = await access.api.start(
+                credentials.account, request, transitions.builder_token_of(task.status)
+            )
         except agora.Conflict as conflict:
             if conflict.task_id is None or conflict.task_id in self._cache.known_task_ids(but=task.metadata.uid):
                 # A name or token has one task, so an id that is another object's has not been understood.
                 return _unnamed(task, memory, step, conflict)
             memory.poll_at = now()
-            return transitions.adopted(task, step.dialect, conflict.task_id, lasts, now())
+            return transitions.adopted(task, step.dialect, conflict.task_id, access.lifetime(), now())
         except agora.TokenRefused as error:
             if not was_unsent:
                 # A start with this token may have been taken before it expired, and nothing tells its task.
@@ -176,42 +140,13 @@ class Caller:
             memory.unsent = was_unsent
             raise
         memory.see(observation, self._interval)
-        return transitions.started(task, step.dialect, observation, lasts, now())
-
-    async def _look(self, task: TranscriptionTask, memory: Memory, access: Access) -> TaskStatus | None:
-        """Find the task that a conflict did not name.
-
-        Rows of Agora's list carry no name: the task is known only if exactly one of its channel is nobody else's. One
-        that seems older than the attempt is somebody else's, or a clock is wrong; one that is being stopped was that of
-        an object that has gone. It is not adopted, and as long as it lives no other is started.
-        """
-        api, begun = access.api, task.metadata.creation_timestamp
-        if transitions.attempt_of(task.status) and task.status.attempt_time:
-            # Only the first attempt can have been sent before the status announced it.
-            begun = task.status.attempt_time
-        rows = await api.list_live(access.account, task.spec.channel, _earliest(task), access.more)
-        others = self._cache.known_task_ids(but=task.metadata.uid)
-        unknown = [row for row in rows if row.task_id not in others]
-        found = [row.task_id for row in unknown if _is_of_attempt(row, begun)]
-        if len(found) == 1 and not self._cache.unclear_in_channel(task):
-            memory.conflict_since = None
-            memory.poll_at = now()
-            return transitions.adopted(task, api.dialect, found[0], _lifetime(api.dialect, access.account), now())
-        since = steady_clock() if memory.conflict_since is None else memory.conflict_since
-        if not unknown and steady_clock() - since > SETTLE_TIME:
-            # The name is taken and nothing runs under it: the attempt has been and gone.
-            memory.next_attempt(unsent=True)
-            return transitions.skipped(task)
-        text = "none of the channel's tasks is listed yet"
-        if unknown:
-            text = f"{len(found)} listed tasks of channel {task.spec.channel} may be it, {len(unknown)} are nobody's"
-        raise agora.Conflict("list", code=200, text=text)
+        return transitions.started(task, step.dialect, observation, access.lifetime(), now())
 
     async def _query(self, task: TranscriptionTask, memory: Memory, step: Query, access: Access) -> None:
         try:
             observation = await access.api.query(access.account, step.handle)
         except agora.Gone as error:
-            await _confirm(task, step.handle, error, access, memory.known_for(step.handle.task_id))
+            await confirm_gone(task, step.handle, error, access, memory.known_for(step.handle.task_id))
             memory.gone = True
             return
         except agora.TokenRefused:
@@ -265,14 +200,14 @@ class Caller:
         try:
             await access.api.stop(account, handle)
         except agora.Gone as error:
-            await _confirm(task, handle, error, access, known_for)
+            await confirm_gone(task, handle, error, access, known_for)
         except (agora.Busy, agora.RequestRefused):
             # Perhaps because it has ended: a query tells.
             await more()
             try:
                 ended = (await access.api.query(account, handle)).state.ended
             except agora.Gone as error:
-                await _confirm(task, handle, error, access, known_for)
+                await confirm_gone(task, handle, error, access, known_for)
             else:
                 if not ended:
                     raise
@@ -295,9 +230,9 @@ class Caller:
             await access.api.stop(access.account, step.handle)
         except agora.Gone as error:
             if task.deleting:
-                await _confirm(task, step.handle, error, access, known_for)
+                await confirm_gone(task, step.handle, error, access, known_for)
             else:
-                _doubt_of_new(error, known_for)
+                doubt_of_new(error, known_for)
             # This may also mean that an earlier stop is still under way (V6's code 49): a query tells.
         if task.deleting:
             memory.gone = True
@@ -306,58 +241,6 @@ class Caller:
         memory.looks = 0
         memory.look_soon(self._interval)
         return transitions.stop_accepted(task, step.reason, now())
-
-
-def _doubt_of_new(error: agora.Gone, known_for: float) -> None:
-    """Raise the error again for a task that is too new for it to count."""
-    if known_for < (NEWS_TIME if error.confirmed else SETTLE_TIME):
-        raise error
-
-
-async def _confirm(
-    task: TranscriptionTask, handle: agora.Handle, error: agora.Gone, access: Access, known_for: float
-) -> None:
-    """Make sure that a task is gone.
-
-    One that is new may not be known everywhere yet, and not be listed for longer; a bare 404 may come from a proxy. To
-    believe it would start a second task, or leave this one running.
-
-    Args:
-        task: The object.
-        handle: The Agora task.
-        error: What Agora has answered.
-        access: How to ask for its list.
-        known_for: Seconds for which this process has known the Agora task.
-
-    Raises:
-        AgoraError: When it may still run: it is too new, or Agora's list does not show that it has ended.
-    """
-    _doubt_of_new(error, known_for)
-    if error.confirmed:
-        return
-    await access.more()
-    try:
-        rows = await access.api.list_live(access.account, task.spec.channel, _earliest(task), access.more)
-    except agora.NotSupported:
-        text = f"{error.text}: this does not say that it is the task that is not known"
-        raise agora.Upstream(error.operation, code=error.code, reason=error.reason, text=text) from error
-    if handle.task_id in {row.task_id for row in rows}:
-        raise agora.Upstream(error.operation, code=error.code, text="the task is not found, and listed") from error
-
-
-def _is_of_attempt(row: agora.ListedTask, begun: datetime) -> bool:
-    """Whether a listed task can be that of an attempt that began then."""
-    is_stopping = agora.state_of(agora.Dialect.V7, row.status) is agora.State.STOPPING
-    return not is_stopping and (row.started is None or row.started >= begun - LOOK_BACK)
-
-
-def _earliest(task: TranscriptionTask) -> datetime:
-    """Since when the tasks of an object that still live can have been started, however far off the clocks are."""
-    return max(task.metadata.creation_timestamp - transitions.TASK_LIFETIME, now() - LONGEST_LOOK_BACK)
-
-
-def _lifetime(dialect: agora.Dialect, account: agora.Account) -> timedelta:
-    return transitions.lifetime(dialect, certified=account.app_certificate is not None)
 
 
 def _unnamed(task: TranscriptionTask, memory: Memory, step: Start, conflict: agora.Conflict) -> TaskStatus | None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from agora_transcription import agora
 from agora_transcription.api import FINALIZER
 from agora_transcription.api.status import format_time
-from agora_transcription.controller.calls import LOOK_BACK
 from agora_transcription.controller.connection import connect
 from agora_transcription.controller.credentials import SecretInvalid, account_of
 from agora_transcription.controller.fleet import WINDOW
+from agora_transcription.controller.looks import LOOK_BACK
 from agora_transcription.controller.store import KubernetesStore, StoreError
 from agora_transcription.controller.translate import account_hash
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from agora_transcription.agora import Account
 from agora_transcription.api import API_VERSION, FINALIZER, KIND, TranscriptionTask
-from agora_transcription.controller import calls, fleet, memory, reconciler, strays
+from agora_transcription.controller import calls, fleet, looks, memory, reconciler, strays
 from agora_transcription.controller.translate import Credentials
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Let the controller tell the time by this clock."""
-        for module in (calls, fleet, memory, reconciler, strays):
+        for module in (calls, fleet, looks, memory, reconciler, strays):
             patch.setattr(module, "now", self.now)
-        for module in (calls, memory, strays):
+        for module in (calls, looks, memory, strays):
             patch.setattr(module, "steady_clock", self.monotonic)
         for timed in (fleet, reconciler):
             patch.setattr(timed, "time", self)

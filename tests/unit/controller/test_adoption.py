@@ -9,7 +9,8 @@ import pytest
 from agora_transcription import agora
 from agora_transcription.agora import Dialect, ListedTask
 from agora_transcription.controller.cache import TaskCache
-from agora_transcription.controller.calls import SETTLE_TIME, Caller
+from agora_transcription.controller.calls import Caller
+from agora_transcription.controller.looks import SETTLE_TIME
 from agora_transcription.controller.memory import Memory
 from agora_transcription.controller.steps import Look, Start
 from agora_transcription.controller.translate import instance_name
