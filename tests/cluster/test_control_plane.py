@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,9 +15,7 @@ from agora_transcription.local.binaries import find_binaries
 from agora_transcription.local.cluster import KubectlError
 from agora_transcription.local.controlplane import ControlPlane
 from agora_transcription.local.processes import ProcessEndedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from support.processes import living_processes, wait_until
 
 
 def test_is_ready_and_serves_the_admission_policies_that_the_operator_uses(control_plane: ControlPlane) -> None:
@@ -55,7 +51,7 @@ def test_a_service_account_may_what_its_role_says_and_no_more(control_plane: Con
     control_plane.kubectl(
         "create", "rolebinding", "reads", "--role=reads", f"--serviceaccount={namespace}:reader", "-n", namespace
     )
-    until(lambda: may("list", "configmaps"))
+    wait_until(lambda: may("list", "configmaps"))
     as_reader("get", "configmaps")
     with pytest.raises(KubectlError, match="Forbidden"):
         as_reader("get", "secrets")
@@ -90,7 +86,7 @@ def test_nothing_outlives_the_process_that_started_it(number: signal.Signals) ->
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout
         line = parent.stdout.readline()
-        groups = {group for _, owner, group in processes() if owner == parent.pid}
+        groups = {seen.group for seen in living_processes() if seen.parent == parent.pid}
         assert len(groups) >= 2
         folder = Path(line.removeprefix("export KUBECONFIG=").strip()).parent
         assert (folder / "tokens.csv").exists()
@@ -98,8 +94,8 @@ def test_nothing_outlives_the_process_that_started_it(number: signal.Signals) ->
         parent.send_signal(number)
         parent.wait(30)
         assert parent.returncode == (0 if number == signal.SIGINT else -number)
-        until(lambda: not any(group in groups for _, _, group in processes()))
-        until(lambda: not folder.exists())
+        wait_until(lambda: not any(seen.group in groups for seen in living_processes()))
+        wait_until(lambda: not folder.exists())
 
 
 def test_a_process_that_fails_is_shown_with_the_end_of_its_log_and_takes_all_with_it(tmp_path: Path) -> None:
@@ -121,23 +117,6 @@ def needs_controllers(control_plane: ControlPlane) -> None:
         pytest.skip("this set of binaries has no kube-controller-manager")
 
 
-def processes() -> Iterator[tuple[int, int, int]]:
-    """The machine's living processes: id, parent, group."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], capture_output=True, text=True, check=True
-    ).stdout
-    for pid, parent, group, state in map(str.split, listed.splitlines()):
-        if not state.startswith("Z"):
-            yield int(pid), int(parent), int(group)
-
-
 def children() -> set[int]:
     """This process's own, but for the `ps` that lists them."""
-    return {group for _, owner, group in processes() if owner == os.getpid()} - {os.getpgrp()}
-
-
-def until(holds: Callable[[], bool], *, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.05)
+    return {seen.group for seen in living_processes() if seen.parent == os.getpid()} - {os.getpgrp()}

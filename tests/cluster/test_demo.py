@@ -7,15 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agora_transcription.local.cluster import write_kubeconfig
+from support.processes import living_processes, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from agora_transcription.local.controlplane import ControlPlane
 
@@ -69,11 +69,11 @@ def test_a_killed_demo_leaves_no_process_and_the_next_cleans_its_cluster_up_and_
     given = control_plane.kubeconfig.read_bytes()
     with demo_on(control_plane.kubeconfig) as killed:
         read_until(killed, "transcriptiontask.transcription.dev/standup condition met")
-        groups = {group for _, parent, group, _ in processes() if parent == killed.pid}
+        groups = {seen.group for seen in living_processes() if seen.parent == killed.pid}
         assert len(groups) >= 2
         killed.kill()
         killed.wait(30)
-    until(lambda: not any(group in groups for _, _, group, _ in processes()))
+    wait_until(lambda: not any(seen.group in groups for seen in living_processes()))
     assert demo_namespaces(control_plane) == ["namespace/agora-transcription-demo"]
 
     with demo_on(control_plane.kubeconfig, "--keep") as kept:
@@ -96,7 +96,9 @@ def test_a_demo_whose_operator_dies_fails_and_names_the_step(control_plane: Cont
         url = re.search(r"--agora-url=\S+", line)
         assert url
         read_until(demo, "$ kubectl create namespace ")
-        (operator,) = [pid for pid, _, _, command in processes() if url[0] in command and "guard.py" not in command]
+        (operator,) = [
+            seen.pid for seen in living_processes() if url[0] in seen.command and "guard.py" not in seen.command
+        ]
         os.kill(operator, signal.SIGKILL)
         _, errors = demo.communicate(timeout=180)
     assert demo.returncode == 1
@@ -146,21 +148,3 @@ def phase_of_standup(control_plane: ControlPlane, kubeconfig: str) -> str:
 def demo_namespaces(control_plane: ControlPlane) -> list[str]:
     listed = control_plane.kubectl("get", "namespaces", "-o", "name").split()
     return [name for name in listed if "demo" in name]
-
-
-def processes() -> Iterator[tuple[int, int, int, str]]:
-    """The machine's living processes: id, parent, group, command."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,ppid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    for line in listed.splitlines():
-        pid, parent, group, state, *command = line.split(maxsplit=4)
-        if not state.startswith("Z"):
-            yield int(pid), int(parent), int(group), "".join(command)
-
-
-def until(holds: Callable[[], bool], *, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The operator and the simulator as processes, so that they can be killed like any other."""
+"""The operator and the simulator as processes, so that they can be killed like any other, and all that run here."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -20,6 +22,34 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+class Listed(NamedTuple):
+    """A living process of the machine."""
+
+    pid: int
+    parent: int
+    group: int
+    command: str
+
+
+def living_processes() -> Iterator[Listed]:
+    """All of the machine's."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    for line in listed.splitlines():
+        pid, parent, group, state, *command = line.split(maxsplit=4)
+        if not state.startswith("Z"):
+            yield Listed(int(pid), int(parent), int(group), "".join(command))
+
+
+def wait_until(holds: Callable[[], bool], *, seconds: float = 15.0) -> None:
+    """Wait for a condition where there is no event loop."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.05)
 
 
 class Process:
@@ -57,6 +87,24 @@ class Process:
     def stop(self) -> int:
         """SIGTERM; answers the exit code."""
         return self._end(signal.SIGTERM)
+
+    def suspend(self) -> None:
+        """SIGSTOP: from here on it does nothing until it is resumed."""
+        os.kill(self.pid, signal.SIGSTOP)
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), f"{self.arguments[0]} has ended:\n{self.log.read_text()[-4000:]}"
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def wait_ended(self, timeout: float) -> int:
+        """Wait until it ends by itself; answers the exit code."""
+        assert self._process is not None
+        async with asyncio.timeout(timeout):
+            while self._process.poll() is None:
+                await asyncio.sleep(0.02)
+        return self._process.returncode
 
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:
