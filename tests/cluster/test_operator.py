@@ -6,30 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from support.kube import Kube
+from support.metrics import read_metrics
 from support.processes import Operator
 from support.world import CREDENTIALS, a_world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from agora_transcription.local.controlplane import ControlPlane
-
-
-async def read_metrics(url: str) -> Callable[..., float | None]:
-    """Read a metrics page; answers a look-up of a sample's value by its name and labels."""
-    async with httpx.AsyncClient() as client:
-        page = (await client.get(url)).text
-    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
-    found = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
-
-    def value(sample: str, /, **labels: str) -> float | None:
-        return found.get((sample, frozenset(labels.items())))
-
-    return value
 
 
 async def test_metrics_and_health_tell_of_the_work(
