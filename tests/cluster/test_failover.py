@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from support.kube import Body, Kube, is_settled
+from support.metrics import read_metrics
 from support.processes import Operator, Simulator
 from support.world import CREDENTIALS, World
 
@@ -70,26 +71,14 @@ class Replicas(World):
         await self.eventually(seen, f"a start of {name}", timeout=10)
 
 
-async def page_of(operator: Operator) -> str:
-    async with httpx.AsyncClient() as client:
-        return (await client.get(operator.metrics)).text
-
-
 async def is_leader(operator: Operator) -> bool:
-    return 'leader_election_master_status{name="agora-transcription-operator"} 1.0' in await page_of(operator)
+    value = await read_metrics(operator.metrics)
+    return value("leader_election_master_status", name="agora-transcription-operator") == 1
 
 
 async def has_started_some(operator: Operator) -> bool:
-    return 'agora_requests_total{code="200",dialect="V7",operation="start"}' in await page_of(operator)
-
-
-async def ended(operator: Operator, timeout: float) -> int:
-    """Wait for the end of a process; answers its exit code."""
-    assert operator._process is not None
-    async with asyncio.timeout(timeout):
-        while operator.running:
-            await asyncio.sleep(0.02)
-    return operator._process.wait()
+    value = await read_metrics(operator.metrics)
+    return value("agora_transcription_agora_requests_total", code="200", dialect="V7", operation="start") is not None
 
 
 @pytest.fixture
@@ -155,7 +144,7 @@ async def test_a_rolling_upgrade_takes_2_seconds_each_and_leaves_running_tasks_a
             await world.create(f"during-{step}")
             await world.running(f"during-{step}", timeout=10)
             assert time.monotonic() - told < 2
-            assert await ended(leader, 10) == 0
+            assert await leader.wait_ended(10) == 0
             assert await is_leader(following)
             leader = following
 
@@ -181,19 +170,25 @@ async def test_a_leader_that_was_stopped_and_goes_on_does_nothing_and_ends(make:
         names = ["v7-early", "v7-late", "v6-early", "v6-late"]
         for name in names:
             await world.call_under_way(name)
-        os.kill(leader.pid, signal.SIGSTOP)
+        leader.suspend()
         # The Lease has to be seen unchanged for 10 s before the standby takes it.
         for name in names:
             await world.running(name, timeout=15)
         assert await is_leader(standby)
         tasks = {task["taskId"] for task in await world.tasks()}
 
+        # With the new leader stopped as well, whatever Agora is asked is asked by the old one; the time in which that
+        # one has to end is less than the new one's Lease lasts.
+        standby.suspend()
         await world.agora.post("/simulator/release")
         # Whatever the one that wakes up has in its hands is over: an object that it has not seen is not its own.
         await world.create("afterwards")
-        os.kill(leader.pid, signal.SIGCONT)
-        assert await ended(leader, 5) == 1
+        calls = len(await world.calls())
+        leader.resume()
+        assert await leader.wait_ended(5) == 1
+        assert len(await world.calls()) == calls
         assert "is lost: this process ends at once" in leader.log.read_text()
+        standby.resume()
         await world.running("afterwards")
         assert len(tasks) == len(names)
         assert {task["taskId"] for task in await world.tasks() if task["channel"] != "room-afterwards"} == tasks
@@ -212,7 +207,7 @@ async def test_told_to_stop_while_a_start_is_out_it_ends_in_10_seconds_and_the_n
         os.kill(leader.pid, signal.SIGTERM)
         # What comes while it drains is not begun by the one that ends.
         await world.create("meanwhile")
-        assert await ended(leader, 10) == 0
+        assert await leader.wait_ended(10) == 0
         for version in ("v7", "v6"):
             body = await world.running(version, timeout=10)
             [task] = await world.tasks(channel=f"room-{version}")
