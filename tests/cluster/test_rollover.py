@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
-from support.kube import API, MERGE, has_reason, is_settled
+from support.kube import API, has_reason, is_settled
 from support.world import World, a_world
 
 if TYPE_CHECKING:
@@ -46,18 +47,11 @@ async def world(
         await made.agora.delete("/simulator/state")
 
 
-async def expires_in(world: World, name: str, ahead: timedelta) -> None:
-    """Let a task's life be almost over."""
-    expiry = (datetime.now(UTC) + ahead).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    path = f"{API}/namespaces/{world.kube.namespace}/transcriptiontasks/{name}/status"
-    await world.kube.request("PATCH", path, {"status": {"expiryTime": expiry}}, headers=MERGE)
-
-
 async def renewed(world: World, name: str, **spec: str) -> tuple[Body, Body, Body]:
     """Create an object, let its task come to its end, and wait for the next; answers both tasks and the object."""
     await world.create(name, **spec)
     before = await world.running(name)
-    await expires_in(world, name, timedelta(minutes=1))
+    await world.expires_in(name, timedelta(minutes=1))
     after = await world.kube.wait(
         name,
         lambda body: (
@@ -78,6 +72,20 @@ async def both(check: Callable[[World, str], Coroutine[None, None, None]], world
     async with asyncio.TaskGroup() as group:
         for api in APIS:
             group.create_task(check(world, api), name=api)
+
+
+@asynccontextmanager
+async def watched(world: World) -> AsyncIterator[list[Body]]:
+    """Collect what happens to all objects meanwhile."""
+    listed = await world.kube.request("GET", f"{API}/namespaces/{world.kube.namespace}/transcriptiontasks")
+    seen: list[Body] = []
+    watching = asyncio.create_task(world.kube.watch(listed["metadata"]["resourceVersion"], seen))
+    try:
+        yield seen
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 async def nothing_lives(world: World) -> bool:
@@ -113,7 +121,19 @@ async def test_overlapped_before_it_expires(world: World) -> None:
 
 async def overlapped(world: World, api: str) -> None:
     name = f"overlap-{api.lower()}"
-    first, second, body = await renewed(world, name, agoraApi=api, rollover="Overlap")
+    async with watched(world) as seen:
+        first, second, body = await renewed(world, name, agoraApi=api, rollover="Overlap")
+
+        async def told() -> bool:
+            return body["metadata"]["resourceVersion"] in {
+                event["object"]["metadata"]["resourceVersion"] for event in seen
+            }
+
+        await world.eventually(told, "the watch has come to the end of the renewal")
+    versions = [event["object"] for event in seen if event["object"]["metadata"]["name"] == name]
+    during = [version["status"] for version in versions if "retiring" in version.get("status", {})]
+    assert {status["retiring"]["taskId"] for status in during} == {first["taskId"]}
+    assert during[-1]["taskId"] == second["taskId"], "both are named while the first is being stopped"
     [stop] = await world.calls(STOP, name)
     assert stop["taskId"] == first["taskId"]
     assert stop["at"] >= second["startedAt"] + START_DELAY, "the next one transcribes before the first is stopped"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from support.kube import Body, Kube, is_settled
+from support.kube import API, MERGE, Body, Kube, is_settled
 from support.processes import Operator, Simulator
 
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ class World:
     async def end(self, task_id: str, status: str, message: str) -> None:
         body = {"status": status, "message": message}
         (await self.agora.post(f"/simulator/tasks/{task_id}/end", json=body)).raise_for_status()
+
+    async def expires_in(self, name: str, ahead: timedelta) -> None:
+        """Let the object's task expire so soon, as far as its status says."""
+        expiry = (datetime.now(UTC) + ahead).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        path = f"{API}/namespaces/{self.kube.namespace}/transcriptiontasks/{name}/status"
+        await self.kube.request("PATCH", path, {"status": {"expiryTime": expiry}}, headers=MERGE)
 
     async def eventually(self, check: Callable[[], Any], what: str, timeout: float = 30) -> Any:
         """Wait until an async check answers something true."""
