@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from agora_transcription.api import FINALIZER
-from support.kube import API, MERGE, condition, is_settled
+from support.kube import condition, is_settled
 from support.proxy import ApiProxy, Asked, Rule
 
 if TYPE_CHECKING:
@@ -166,9 +166,7 @@ async def fail(stage: Stage, name: str) -> None:
 
 async def near_its_end(stage: Stage, name: str) -> None:
     """Let the object's task expire in a minute, as far as its status says."""
-    soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
-    path = f"{API}/namespaces/{stage.world.kube.namespace}/transcriptiontasks/{name}/status"
-    await stage.world.kube.request("PATCH", path, {"status": {"expiryTime": soon}}, headers=MERGE)
+    await stage.world.expires_in(name, timedelta(minutes=1))
 
 
 async def delete(stage: Stage, name: str) -> None:
