@@ -2,7 +2,8 @@
 
 A decision is written on the version of the object that it was made on, and made anew if there is a newer one. What
 Agora did is different, because it happened: if only the spec has changed meanwhile it is written on the new version,
-since the status is the operator's alone. If the status has changed, somebody else writes it, and what is there decides.
+since the status is the operator's alone. If its facts have changed, somebody else writes it, and what is there decides;
+another opinion of the same facts gives way.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Writer:
                 await self._write(version, task.status, status, memory)
             except Outdated:
                 version = await self.refresh(version)
-                if version.status != task.status:
+                if _facts(version.status) != _facts(task.status):
                     memory.unrecorded = None
                     raise
             else:
@@ -130,3 +131,8 @@ class Writer:
         if before.task_id is not None and status.task_id is None:
             # The next attempt has a name that nobody has used yet.
             memory.next_attempt(unsent=True)
+
+
+def _facts(status: TaskStatus) -> TaskStatus:
+    """A status without what it makes of its facts: that may be another's word, and is made anew each time."""
+    return status.model_copy(update={"observed_generation": -1, "conditions": (), "phase": None})

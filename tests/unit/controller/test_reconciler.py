@@ -94,12 +94,43 @@ async def test_a_start_is_not_credited_to_the_spec_that_came_during_it(scene: Sc
 async def test_another_writer_of_the_status_does_not_double_the_task(scene: Scene, api: dict[str, str]) -> None:
     """The outcome of a start is given up when the status is not what it was decided on: the start is repeated."""
     scene.agora.spared = {"acquire"}
-    scene.agora.meanwhile = lambda: scene.server.overwrite_status(phase="Pending")
+    scene.agora.meanwhile = lambda: scene.server.overwrite_status(restarts=7)
     scene.server.create(api, guarded=True)
     await scene.process.work()
     assert [task.id for task in scene.agora.live()] == ["agora-1"]
     assert scene.status.task_id == "agora-1"
     assert scene.agora.calls.count("start") == 2
+
+
+@DIALECTS
+async def test_what_another_writer_says_of_the_same_facts_discards_no_outcome(
+    scene: Scene, api: dict[str, str]
+) -> None:
+    """Two operators that both act: each says how things stand, and the one that Agora has answered knows."""
+
+    def say() -> None:
+        assert scene.server.object is not None
+        status = scene.server.object["status"]
+        waits = {"type": "Ready", "status": "False", "reason": "AgoraUnavailable", "message": "Agora is down"}
+        moment = {"lastTransitionTime": "2026-11-21T08:00:00Z", "observedGeneration": 1}
+        scene.server.overwrite_status(phase="Pending", observedGeneration=1, conditions=[{**waits, **moment}])
+        assert scene.server.object["status"] != status
+
+    scene.agora.spared = {"acquire", "query"}
+    scene.agora.meanwhile = say
+    scene.server.create(api, guarded=True)
+    await scene.process.work()
+    assert scene.agora.calls.count("start") == 1
+    assert (scene.status.task_id, scene.reason, scene.status.phase) == ("agora-1", "Running", "Running")
+
+    scene.agora.meanwhile = say
+    await scene.pass_time(10)
+    scene.server.edit(languages=["de-DE"])
+    await scene.pass_time(10)
+    assert scene.agora.calls.count("update") == 1
+    assert scene.status.applied is not None
+    assert scene.status.applied.languages == ("de-DE",)
+    assert scene.reason == "Running"
 
 
 @DIALECTS
