@@ -122,8 +122,8 @@ class TaskCache:
             del self._owners[task_id]
 
     def by_phase(self) -> Counter[str]:
-        """How many objects are in which phase; those never written are `Pending`."""
-        return Counter(str(task.status.phase or "Pending") for task in self._tasks.values())
+        """How many objects are in which phase; those never written are `Pending`. May be asked from another thread."""
+        return Counter(str(task.status.phase or "Pending") for task in list(self._tasks.values()))
 
 
 def _task_ids(status: TaskStatus, *, current: bool = True) -> set[str]:

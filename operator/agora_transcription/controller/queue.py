@@ -38,6 +38,7 @@ class _Entry:
     since: float
     again: bool = False
     parked: bool = False
+    dispensable: bool = False
     dirty: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -74,9 +75,9 @@ class WorkQueue(Generic[K]):
         return len(self._active)
 
     def oldest(self) -> float:
-        """Seconds since when the longest of them does; 0 when there is none."""
+        """Seconds since when the longest of them does; 0 when there is none. May be asked from another thread."""
         now = self._clock()
-        return now - min((entry.since for entry in self._active.values()), default=now)
+        return now - min((entry.since for entry in list(self._active.values())), default=now)
 
     def stuck(self) -> float:
         """Seconds since when the longest of those does that do not wait on purpose; 0 when there is none."""
@@ -89,8 +90,12 @@ class WorkQueue(Generic[K]):
         return self._closed
 
     @contextmanager
-    def parked(self, key: K) -> Iterator[None]:
+    def parked(self, key: K, *, dispensable: bool = False) -> Iterator[None]:
         """Mark the key's worker as waiting on purpose: for a budget, not for something that may hang.
+
+        Args:
+            key: The key.
+            dispensable: What it waits for may turn out to be needless meanwhile; see `nudge`.
 
         Raises:
             CancelledError: The queue is closed, and who begins to wait need not.
@@ -98,7 +103,7 @@ class WorkQueue(Generic[K]):
         if self._closed:
             raise asyncio.CancelledError
         entry = self._active[key]
-        entry.parked = True
+        entry.parked, entry.dispensable = True, dispensable
         try:
             yield
         finally:
@@ -121,9 +126,9 @@ class WorkQueue(Generic[K]):
         task.add_done_callback(self._running.discard)
 
     def nudge(self, key: K) -> None:
-        """Have a key start over whose worker waits on purpose; any other is left alone."""
+        """Have a key start over whose worker waits for what may be needless by now; any other keeps its turn."""
         entry = self._active.get(key)
-        if entry is not None and entry.parked:
+        if entry is not None and entry.parked and entry.dispensable:
             self.add(key)
 
     def add_at(self, key: K, when: float) -> None:

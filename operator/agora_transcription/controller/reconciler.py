@@ -22,6 +22,7 @@ from agora_transcription.controller.steps import (
     DeleteObject,
     Idle,
     Nothing,
+    Query,
     RemoveFinalizer,
     Step,
     Trouble,
@@ -301,7 +302,7 @@ class Reconciler:
         dirty = self.queue.dirty(uid)
         dirty.clear()
         try:
-            with self.queue.parked(uid):
+            with self.queue.parked(uid, dispensable=isinstance(step, Query)):
                 return await admitted(
                     self.services.budgets, account, step, tenant=task.metadata.namespace, changed=dirty
                 )

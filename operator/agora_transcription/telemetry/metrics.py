@@ -143,7 +143,7 @@ class Metrics:
     def watch_state(
         self, phases: Callable[[], Mapping[str, int]], queue: Queue, waiting: Callable[[], Mapping[str, int]]
     ) -> None:
-        """Report what is only counted when somebody asks.
+        """Report what is only counted when somebody asks, from the thread that answers.
 
         Args:
             phases: Objects by phase.

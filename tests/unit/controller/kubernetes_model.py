@@ -223,7 +223,7 @@ class OneKey:
         return self.event
 
     @contextmanager
-    def parked(self, key: str) -> Iterator[None]:
+    def parked(self, key: str, *, dispensable: bool = False) -> Iterator[None]:  # noqa: ARG002 - as the queue's
         assert key == UID
         self.waits = True
         yield

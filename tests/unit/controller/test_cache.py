@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from agora_transcription.controller.cache import FORMER_TASKS, TaskCache, is_newer
@@ -121,3 +125,29 @@ def test_the_tasks_of_an_object_that_is_gone_stay_known_to_the_others() -> None:
         cache.bury(UID, f"agora-{number}")
     assert "theirs" not in cache.known_task_ids(but="lecture"), "there is an end to it"
     assert len(cache.known_task_ids(but="lecture")) == FORMER_TASKS
+
+
+def test_it_is_counted_from_another_thread_while_objects_come_and_go() -> None:
+    """As /metrics does."""
+    cache, done = TaskCache(), threading.Event()
+    for number in range(2000):
+        cache.offer(body_of(uid=f"uid-{number}", name=f"name-{number}"))
+
+    def count() -> int:
+        counted = 0
+        while not done.is_set():
+            cache.by_phase()
+            counted += 1
+        return counted
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor() as threads:
+            counting = threads.submit(count)
+            for number in range(2000):
+                cache.drop(f"uid-{number}")
+            done.set()
+            assert counting.result() > 0
+    finally:
+        sys.setswitchinterval(interval)

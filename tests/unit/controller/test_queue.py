@@ -233,26 +233,29 @@ async def test_close_cancels_what_takes_too_long() -> None:
     assert queue.depth == 0
 
 
-async def test_a_nudge_has_those_start_over_that_wait_and_no_others() -> None:
+async def test_a_nudge_has_those_start_over_that_wait_for_what_may_be_needless_and_no_others() -> None:
     gate, runs = asyncio.Event(), Counter[str]()
 
     async def work(key: str) -> None:
         runs[key] += 1
-        if key == "waits":
-            with queue.parked(key):
+        if key == "looks":
+            with queue.parked(key, dispensable=True):
                 await queue.dirty(key).wait() if runs[key] == 1 else None
+        elif key == "waits":
+            with queue.parked(key):
+                await gate.wait()
         else:
             await gate.wait()
 
     queue: WorkQueue[str] = WorkQueue(work)
-    queue.add("waits")
-    queue.add("acts")
+    for key in ("looks", "waits", "acts"):
+        queue.add(key)
     await turns()
-    for key in ("waits", "acts", "rests"):
+    for key in ("looks", "waits", "acts", "rests"):
         queue.nudge(key)
     gate.set()
     await until(lambda: queue.depth == 0)
-    assert runs == {"waits": 2, "acts": 1}
+    assert runs == {"looks": 2, "waits": 1, "acts": 1}
 
 
 async def test_close_does_not_wait_for_those_that_wait_for_their_turn() -> None:
