@@ -1,8 +1,9 @@
 """The running tasks of an account, looked at together: a hundred with each page of Agora's list, not one by one.
 
-A listed task counts as seen RUNNING, and its own look is put off. One that is not listed is asked about at once: the
-query stays the truth, and nothing ends because a list lacks it. Where the list is absent, fails or costs more than it
-saves, each task is looked at on its own, as if there were no fleet.
+A listed task counts as seen RUNNING, and its own look is put off, but not for ever: with each list a few are asked about
+in turn, since a row may be stuck. One that is not listed is asked about at once: the query stays the truth, and nothing
+ends because a list lacks it. Where the list is absent, fails or costs more than it saves, each task is looked at on its
+own, as if there were no fleet.
 
 Whatever this does can be lost or late: a task's own look is only put off by a few intervals.
 """
@@ -26,6 +27,7 @@ from agora_transcription.controller.sweeps import (
     is_member,
     is_worth_it,
     judge,
+    next_asked,
     owned_ids,
     start_in_doubt,
     unowned,
@@ -57,13 +59,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Squadron:
+class _AccountRecord:
     """What is remembered of one account.
 
     Attributes:
         account: The project and the credentials.
         members: As they are now.
         pages: How many its last list had.
+        asked: The uid of who was asked about last although the list showed it.
         absent_until: Agora has no list; it is tried again then, by the steady clock.
         count_at: When a list is made that only counts; None before the first time.
         listing: A list is under way.
@@ -73,6 +76,7 @@ class _Squadron:
     account: Account
     members: list[Member] = field(default_factory=list)
     pages: int = 0
+    asked: str = ""
     absent_until: float = 0.0
     count_at: float | None = None
     listing: bool = False
@@ -99,7 +103,7 @@ class Fleet:
         self._api = api
         self._default = default
         self._interval = interval
-        self._squadrons: dict[str, _Squadron] = {}
+        self._records: dict[str, _AccountRecord] = {}
 
     async def run(self) -> None:
         """Look once per interval, until cancelled; accounts do not wait for each other."""
@@ -107,60 +111,62 @@ class Fleet:
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(pause)
-                for squadron in self.due():
-                    group.create_task(self.sweep(squadron), name="fleet")
+                for record in self.due():
+                    group.create_task(self.sweep(record), name="fleet")
                 pause = self._interval
 
-    def due(self) -> list[_Squadron]:
+    def due(self) -> list[_AccountRecord]:
         """Read who is in which account; answers the accounts that are to be listed now."""
-        self._muster()
-        return [squadron for squadron in self._squadrons.values() if not squadron.listing and self._is_due(squadron)]
+        self._read_members()
+        return [record for record in self._records.values() if not record.listing and self._is_due(record)]
 
-    async def sweep(self, squadron: _Squadron) -> None:
+    async def sweep(self, record: _AccountRecord) -> None:
         """List the running tasks of an account, and go by what the list says."""
-        squadron.listing = True
+        record.listing = True
         try:
-            rows = await self._list(squadron)
+            rows = await self._list(record)
         except (agora.AgoraError, agora.CircuitOpen) as error:
-            self._failed(squadron, error)
+            self._failed(record, error)
             return
         finally:
-            squadron.listing = False
-        if squadron.complaint:
-            logger.info("The running tasks of project %s are listed again", account_hash(squadron.account))
-            squadron.complaint = ""
-        self._count(squadron, rows)
-        if not is_worth_it(len(squadron.members), squadron.pages):
-            self._fall_back(squadron.members)
+            record.listing = False
+        if record.complaint:
+            logger.info("The running tasks of project %s are listed again", account_hash(record.account))
+            record.complaint = ""
+        self._count(record, rows)
+        if not is_worth_it(len(record.members), record.pages):
+            self._fall_back(record.members)
             return
-        sweep = judge(squadron.members, rows)
+        sweep = judge(record.members, rows)
+        asked = next_asked(record.members, record.asked)
+        record.asked = asked[-1]
         for member in sweep.seen:
-            self._see(member)
+            (self._ask if member.uid in asked else self._see)(member)
         for member in sweep.missing:
-            self._miss(member)
+            self._ask(member)
 
     # One account ---------------------------------------------------------------------------------------------------
 
-    def _is_due(self, squadron: _Squadron) -> bool:
+    def _is_due(self, record: _AccountRecord) -> bool:
         """Whether an account is to be listed now; if not, its members are looked at on their own."""
         clock = time.monotonic()
-        if clock >= squadron.absent_until:
-            if is_worth_it(len(squadron.members), squadron.pages):
+        if clock >= record.absent_until:
+            if is_worth_it(len(record.members), record.pages):
                 return True
             # Now and then it is listed all the same, to count what nobody owns.
-            counts = squadron.count_at is not None and squadron.count_at <= clock
-            if counts or squadron.count_at is None:
-                squadron.count_at = clock + AGAIN_SECONDS
+            counts = record.count_at is not None and record.count_at <= clock
+            if counts or record.count_at is None:
+                record.count_at = clock + AGAIN_SECONDS
             if counts:
                 return True
-        self._fall_back(squadron.members)
+        self._fall_back(record.members)
         return False
 
-    async def _list(self, squadron: _Squadron) -> list[ListedTask]:
+    async def _list(self, record: _AccountRecord) -> list[ListedTask]:
         """Ask for all pages, each in its turn."""
-        account, budgets, pages = squadron.account, self._services.budgets, 1
+        account, budgets, pages = record.account, self._services.budgets, 1
         # A page stands for a hundred looks. Behind those of many namespaces, which take turns, it would come too late.
-        saves = is_worth_it(len(squadron.members), squadron.pages)
+        saves = is_worth_it(len(record.members), record.pages)
         priority = agora.Priority.UPDATE if saves else agora.Priority.POLL
 
         async def more() -> None:
@@ -178,34 +184,39 @@ class Fleet:
             raise
         finally:
             budgets.report(account, error)
-        squadron.pages = pages
+        record.pages = pages
         return rows
 
-    def _failed(self, squadron: _Squadron, error: agora.AgoraError | agora.CircuitOpen) -> None:
+    def _failed(self, record: _AccountRecord, error: agora.AgoraError | agora.CircuitOpen) -> None:
         """Look at each on its own, until a list succeeds."""
         if isinstance(error, agora.NotSupported):
-            squadron.absent_until = time.monotonic() + AGAIN_SECONDS
-        if squadron.complaint != str(error) and not self._reconciler.queue.closed:
-            squadron.complaint = str(error)
-            project = account_hash(squadron.account)
+            record.absent_until = time.monotonic() + AGAIN_SECONDS
+        if record.complaint != str(error) and not self._reconciler.queue.closed:
+            record.complaint = str(error)
+            project = account_hash(record.account)
             logger.warning("The running tasks of project %s cannot be listed, each is asked about: %s", project, error)
-        self._fall_back(squadron.members)
+        self._count_no_more(record)
+        self._fall_back(record.members)
 
-    def _count(self, squadron: _Squadron, rows: list[ListedTask]) -> None:
+    def _count(self, record: _AccountRecord, rows: list[ListedTask]) -> None:
         """Tell how many of the listed tasks nobody owns."""
-        owned, in_doubt = {member.task_id for member in squadron.members}, 0
+        owned, in_doubt = {member.task_id for member in record.members}, 0
         if not owned.issuperset(row.task_id for row in rows):
             for task in self._services.cache:
                 memory = self._reconciler.recall(task.metadata.uid)
                 owned |= owned_ids(task, memory)
                 project = task.status.account_hash
-                in_doubt += start_in_doubt(task) and project in {None, account_hash(squadron.account)}
+                in_doubt += start_in_doubt(task) and project in {None, account_hash(record.account)}
         count = unowned(rows, owned, in_doubt, now())
-        self._services.metrics.unowned_tasks.labels(squadron.account.app_id).set(count)
+        self._services.metrics.unowned_tasks.labels(record.account.app_id).set(count)
+
+    def _count_no_more(self, record: _AccountRecord) -> None:
+        with suppress(KeyError):
+            self._services.metrics.unowned_tasks.remove(record.account.app_id)
 
     # Its members ---------------------------------------------------------------------------------------------------
 
-    def _muster(self) -> None:
+    def _read_members(self) -> None:
         """Read anew who is in which account, and forget the accounts that nobody is in."""
         found: dict[str, list[Member]] = {}
         accounts: dict[str, Account] = {}
@@ -218,19 +229,18 @@ class Fleet:
             accounts[fingerprint] = credentials.account
             member = Member(uid, task.status.task_id or "", memory.observation, memory.poll_at)
             found.setdefault(fingerprint, []).append(member)
-        self._forget({key: squadron for key, squadron in self._squadrons.items() if key not in accounts})
+        self._forget({key: record for key, record in self._records.items() if key not in accounts})
         for fingerprint, account in accounts.items():
-            squadron = self._squadrons.setdefault(fingerprint, _Squadron(account))
-            if not squadron.listing:
-                squadron.members = found[fingerprint]
+            record = self._records.setdefault(fingerprint, _AccountRecord(account))
+            if not record.listing:
+                record.members = found[fingerprint]
 
-    def _forget(self, squadrons: Mapping[str, _Squadron]) -> None:
-        for fingerprint, squadron in squadrons.items():
-            if not squadron.listing:
-                del self._squadrons[fingerprint]
-                if all(other.account.app_id != squadron.account.app_id for other in self._squadrons.values()):
-                    with suppress(KeyError):
-                        self._services.metrics.unowned_tasks.remove(squadron.account.app_id)
+    def _forget(self, records: Mapping[str, _AccountRecord]) -> None:
+        for fingerprint, record in records.items():
+            if not record.listing:
+                del self._records[fingerprint]
+                if all(other.account.app_id != record.account.app_id for other in self._records.values()):
+                    self._count_no_more(record)
 
     def _see(self, member: Member) -> None:
         """The list shows it as running: that is a look, unless something newer is known."""
@@ -242,8 +252,8 @@ class Fleet:
                 self._reconciler.queue.add(member.uid)
             self._reconciler.queue.nudge(member.uid)  # it may wait for the turn of a look of its own
 
-    def _miss(self, member: Member) -> None:
-        """The list does not show it: only a query can tell."""
+    def _ask(self, member: Member) -> None:
+        """The list does not show it, or has shown it for long: only a query can tell."""
         memory = self._unchanged(member)
         if memory is not None:
             memory.poll_at = min(memory.poll_at, now())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,10 +17,23 @@ if TYPE_CHECKING:
     from agora_transcription.api import TranscriptionTask
     from agora_transcription.controller.memory import Memory
 
-__all__ = ["Member", "Sweep", "is_member", "is_worth_it", "judge", "owned_ids", "start_in_doubt", "unowned"]
+__all__ = [
+    "Member",
+    "Sweep",
+    "is_member",
+    "is_worth_it",
+    "judge",
+    "next_asked",
+    "owned_ids",
+    "start_in_doubt",
+    "unowned",
+]
 
 SMALLEST: Final = 10
 """Running tasks of an account that are worth a list of their own."""
+
+ROUND: Final = 60
+"""Lists in which each task is asked about once although it is listed as running: a row may be stuck."""
 
 YOUNG: Final = timedelta(minutes=1)
 """The status of an object may not name a task yet that is younger."""
@@ -67,6 +82,18 @@ def judge(members: Iterable[Member], rows: Iterable[ListedTask]) -> Sweep:
     for member in members:
         (sweep.seen if member.task_id in running else sweep.missing).append(member)
     return sweep
+
+
+def next_asked(members: Iterable[Member], last: str) -> list[str]:
+    """Whose turn it is to be asked about although the list shows them; a `ROUND`th of all.
+
+    Args:
+        members: Who is in the account.
+        last: The uid that was the last one of the list before; empty for none.
+    """
+    uids = sorted(member.uid for member in members)
+    after = bisect_right(uids, last)
+    return (uids[after:] + uids[:after])[: math.ceil(len(uids) / ROUND)]
 
 
 def start_in_doubt(task: TranscriptionTask) -> bool:

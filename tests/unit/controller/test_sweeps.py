@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from agora_transcription.agora import Dialect, ListedTask, Observation, State
 from agora_transcription.controller.memory import Memory
 from agora_transcription.controller.sweeps import (
+    ROUND,
     Member,
     is_member,
     is_worth_it,
     judge,
+    next_asked,
     owned_ids,
     start_in_doubt,
     unowned,
@@ -83,6 +86,18 @@ def test_a_row_that_says_otherwise_is_no_sight_of_a_running_task() -> None:
     members = [Member(f"uid-{word}", f"agora-{word}", None, NOW) for word in ("RUNNING", "STOPPING", "")]
     sweep = judge(members, [row(f"agora-{word}", word) for word in ("RUNNING", "STOPPING", "")])
     assert [member.uid for member in sweep.missing] == ["uid-STOPPING"]
+
+
+@given(st.sets(st.integers(0, 9999), min_size=1, max_size=300), st.text("uid-0123456789", max_size=8))
+def test_within_a_round_of_lists_each_is_asked_about(numbers: set[int], last: str) -> None:
+    members = [Member(f"uid-{number}", f"agora-{number}", None, NOW) for number in numbers]
+    asked = set[str]()
+    for _ in range(ROUND):
+        turn = next_asked(members, last)
+        assert len(turn) == math.ceil(len(members) / ROUND)
+        asked.update(turn)
+        last = turn[-1]
+    assert asked == {member.uid for member in members}
 
 
 def test_what_no_object_names_and_is_older_than_a_minute_is_nobodys() -> None:
