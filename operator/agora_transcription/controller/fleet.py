@@ -1,9 +1,9 @@
 """The running tasks of an account, looked at together: a hundred with each page of Agora's list, not one by one.
 
-A listed task counts as seen RUNNING, and its own look is put off, but not for ever: with each list a few are asked about
-in turn, since a row may be stuck. One that is not listed is asked about at once: the query stays the truth, and nothing
-ends because a list lacks it. Where the list is absent, fails or costs more than it saves, each task is looked at on its
-own, as if there were no fleet.
+A listed task counts as seen RUNNING, and its own look is put off, but not for ever: with each list a few are asked
+about in turn, since a row may be stuck. One that is not listed is asked about at once: the query stays the truth, and
+nothing ends because a list lacks it. Where the list is absent, fails or costs more than it saves, each task is looked
+at on its own, as if there were no fleet.
 
 Whatever this does can be lost or late: a task's own look is only put off by a few intervals.
 """

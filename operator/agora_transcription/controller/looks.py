@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agora_transcription.controller.cache import TaskCache
     from agora_transcription.controller.memory import Memory
 
-__all__ = ["LOOK_BACK", "SETTLE_TIME", "Access", "confirm_gone", "doubt_of_new", "find_task"]
+__all__ = ["LONGEST_LOOK_BACK", "LOOK_BACK", "SETTLE_TIME", "Access", "confirm_gone", "doubt_of_new", "find_task"]
 
 LOOK_BACK: Final = timedelta(seconds=60)
 """How much older than its attempt a listed task may seem: the clocks of Agora and of the cluster differ."""

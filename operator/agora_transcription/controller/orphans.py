@@ -7,6 +7,7 @@ same, which is why nothing here stops a task by itself.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -18,8 +19,7 @@ from agora_transcription.api import FINALIZER
 from agora_transcription.api.status import format_time
 from agora_transcription.controller.connection import connect
 from agora_transcription.controller.credentials import SecretInvalid, account_of
-from agora_transcription.controller.fleet import WINDOW
-from agora_transcription.controller.looks import LOOK_BACK
+from agora_transcription.controller.looks import LONGEST_LOOK_BACK, LOOK_BACK
 from agora_transcription.controller.store import KubernetesStore, StoreError
 from agora_transcription.controller.translate import account_hash
 
@@ -44,6 +44,9 @@ SOME_LEFT: Final = 3
 """Exit code: there are orphans."""
 
 STOPPED: Final = "STOPPED"
+
+PAUSE: Final = 0.2
+"""Seconds between two calls: Agora counts those of the operator and these together."""
 
 
 class NotAnOrphan(Exception):
@@ -121,7 +124,7 @@ def _start_in_doubt(body: Body, project: str) -> bool:
         and not status.get("taskId")
         and announced
         and status.get("accountHash") in {None, project}
-        and (body["spec"].get("agoraApi") or status.get("agoraApi")) != agora.Dialect.V6.value
+        and ((body.get("spec") or {}).get("agoraApi") or status.get("agoraApi")) != agora.Dialect.V6.value
     )
 
 
@@ -135,20 +138,38 @@ def _key(body: Body) -> str:
     return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
 
 
-async def find(api: Agora, account: Account, store: Store, now: datetime) -> list[Orphan]:
+async def find(
+    api: Agora, account: Account, store: Store, now: datetime, more: agora.More = agora.at_once
+) -> list[Orphan]:
     """List the orphans of a project.
+
+    Args:
+        api: Agora's V7.
+        account: The project.
+        store: The cluster.
+        now: The time, which may be days off: nobody sees to the clock of a laptop.
+        more: Awaited before each page of Agora's list but the first.
 
     Raises:
         AgoraError: Agora does not list its tasks.
         StoreError: The API server does not list its objects.
     """
-    rows = await api.list_live(account, None, now - WINDOW)
+    rows = await api.list_live(account, None, now - LONGEST_LOOK_BACK, more)
     bodies = [body async for body in store.all()]
     return orphans_of(rows, bodies, account_hash(account))
 
 
-async def stop(api: Agora, account: Account, orphans: Sequence[Orphan], wanted: Sequence[str]) -> list[Orphan]:
+async def stop(
+    api: Agora, account: Account, orphans: Sequence[Orphan], wanted: Sequence[str], more: agora.More = agora.at_once
+) -> list[Orphan]:
     """Stop exactly the named tasks; answers all of the list, those with the state STOPPED.
+
+    Args:
+        api: Agora's V7.
+        account: The project.
+        orphans: The list.
+        wanted: The ids of those to be stopped.
+        more: Awaited before each call.
 
     Raises:
         NotAnOrphan: One of them is not on the list; then nothing is stopped.
@@ -162,6 +183,7 @@ async def stop(api: Agora, account: Account, orphans: Sequence[Orphan], wanted: 
         if orphan.task_id not in wanted:
             after.append(orphan)
             continue
+        await more()
         try:
             await api.stop(account, agora.Handle(orphan.task_id))
         except agora.Gone as error:
@@ -191,7 +213,8 @@ async def run(request: Request, write: Callable[[str], None], complain: Callable
             account = request.account or account_of((await store.secret(*request.secret)).data)
             client = await stack.enter_async_context(agora.AgoraClient(request.agora_url))
             api = client.dialect(agora.Dialect.V7)
-            orphans = await stop(api, account, await find(api, account, store, now), request.stop)
+            found = await find(api, account, store, now, _pause)
+            orphans = await stop(api, account, found, request.stop, _pause)
     except NotAnOrphan as error:
         complain(str(error))
         return REFUSED
@@ -203,6 +226,10 @@ async def run(request: Request, write: Callable[[str], None], complain: Callable
         return CANNOT_TELL
     write(as_json(orphans, now) if request.as_json else as_table(orphans, now))
     return SOME_LEFT if any(orphan.state != STOPPED for orphan in orphans) else NONE_LEFT
+
+
+async def _pause() -> None:
+    await asyncio.sleep(PAUSE)
 
 
 def as_json(orphans: Iterable[Orphan], now: datetime) -> str:

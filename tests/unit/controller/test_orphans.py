@@ -127,6 +127,14 @@ async def test_what_is_started_while_it_is_looked_for_is_no_orphan(scene: Scene)
     assert (orphan.task_id, orphan.state) == ("agora-1", "RUNNING")
 
 
+@pytest.mark.parametrize("days", [-20, 20])
+async def test_a_wrong_clock_hides_no_orphan(scene: Scene, days: int) -> None:
+    await scene.running()
+    there = scene.clock.now() + timedelta(days=days)
+    (orphan,) = await find(scene.agora.dialect(Dialect.V7), CREDENTIALS.account, cast("Store", Objects()), there)
+    assert orphan.task_id == "agora-1"
+
+
 @pytest.fixture
 def model(clock: Clock) -> AgoraModel:
     model = AgoraModel(clock)
@@ -143,6 +151,17 @@ async def test_exactly_the_named_ones_are_stopped(model: AgoraModel) -> None:
     left = await stop(model.dialect(Dialect.V7), CREDENTIALS.account, ORPHANS, ["agora-2"])
     assert [(orphan.task_id, orphan.state) for orphan in left] == [("agora-1", "RUNNING"), ("agora-2", "STOPPED")]
     assert [task.id for task in model.live()] == ["agora-1", "agora-3"]
+
+
+async def test_each_stop_has_its_pause_before_it(model: AgoraModel) -> None:
+    """Agora counts them together with the calls of the operator, whose turn they are not to take."""
+    pauses = []
+
+    async def pause() -> None:
+        pauses.append(len(model.calls))
+
+    await stop(model.dialect(Dialect.V7), CREDENTIALS.account, ORPHANS, ["agora-1", "agora-2"], pause)
+    assert pauses == [0, 1]
 
 
 async def test_nothing_is_stopped_unless_asked(model: AgoraModel) -> None:
