@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -12,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription import agora
-from agora_transcription.controller.calls import Caller, priority_of
 from agora_transcription.controller.memory import Memory, now
 from agora_transcription.controller.notifications import Event
 from agora_transcription.controller.plan import decide
@@ -22,7 +20,6 @@ from agora_transcription.controller.steps import (
     DeleteObject,
     Idle,
     Nothing,
-    Query,
     RemoveFinalizer,
     Step,
     Trouble,
@@ -31,7 +28,7 @@ from agora_transcription.controller.steps import (
 from agora_transcription.controller.store import NotFound, Outdated, Store, StoreError
 from agora_transcription.controller.strays import Strays
 from agora_transcription.controller.troubles import backoff, trouble_of
-from agora_transcription.controller.turns import admitted
+from agora_transcription.controller.turns import Turns
 from agora_transcription.controller.writer import Writer
 from agora_transcription.telemetry.logs import ObjectLogger
 from agora_transcription.telemetry.metrics import CONTROLLER, Metrics
@@ -39,6 +36,7 @@ from agora_transcription.telemetry.metrics import CONTROLLER, Metrics
 if TYPE_CHECKING:
     from agora_transcription.api import TranscriptionTask
     from agora_transcription.controller.cache import TaskCache
+    from agora_transcription.controller.calls import Caller
     from agora_transcription.controller.credentials import CredentialStore
     from agora_transcription.controller.events import EventPoster
     from agora_transcription.controller.notifications import Notification
@@ -97,13 +95,12 @@ class Reconciler:
         self.services = services
         self._default = default
         self._writer = Writer(services.store, services.cache, services.events, services.metrics)
-        self._slots = asyncio.Semaphore(workers)
+        self._turns = Turns(services.budgets, services.metrics, workers)
         self._interval = poll_interval
         self._began = now()
         self._memories: dict[str, Memory] = {}
         self.strays = Strays(services, self.recall, default=default)
         self._queue: WorkQueue[str] | None = None
-        services.metrics.max_workers.labels(CONTROLLER).set(workers)
 
     def attach(self, queue: WorkQueue[str]) -> None:
         """Name the queue that calls `reconcile`, for later times."""
@@ -242,20 +239,18 @@ class Reconciler:
         """Take a step that calls Agora, once the account's budget and the number of workers allow it."""
         uid, services = task.metadata.uid, self.services
         self.queue.add(uid)
-        if not await self._admitted(uid, credentials.account, step, memory, task):
-            return "requeue"
-        with self.queue.parked(uid):
-            await self._slots.acquire()
-        services.metrics.active_workers.labels(CONTROLLER).inc()
         try:
+            if not await self._turns.first(task, step, credentials.account, self.queue):
+                return "requeue"
+        except (agora.CircuitOpen, agora.Throttled) as error:
+            self._trouble(task, memory, step, error)
+            return "requeue"
+        async with self._turns.worker(uid, self.queue):
             if services.cache.get(uid) is task:
                 return await self._perform(task, memory, step, credentials, log)
             # It has changed while this waited, and the call may be wrong by now.
             services.budgets.report(credentials.account, agora.NotSent(step.operation))
             return "requeue"
-        finally:
-            services.metrics.active_workers.labels(CONTROLLER).dec()
-            self._slots.release()
 
     async def _perform(
         self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials, log: ObjectLogger
@@ -264,7 +259,7 @@ class Reconciler:
         # What holds unless the call comes to an end: cancelled, it says nothing for the credentials.
         error: agora.AgoraError | None = agora.Ambiguous(step.operation)
         memory.account = credentials.account
-        more = partial(self._another_turn, task, step, credentials.account)
+        more = partial(self._turns.another, task, step, credentials.account, self.queue)
         try:
             status = await self.services.caller.perform(task, memory, step, credentials, more)
             error = None
@@ -283,32 +278,6 @@ class Reconciler:
         if status is not None:
             await self._writer.outcome(task, status, memory)
         return "requeue"
-
-    async def _another_turn(self, task: TranscriptionTask, step: Call, account: agora.Account) -> None:
-        """Wait until a step that takes several calls may make the next one; others may act meanwhile."""
-        with self.queue.parked(task.metadata.uid):
-            self._slots.release()
-            try:
-                await self.services.budgets.admit_next(account, priority_of(step), tenant=task.metadata.namespace)
-            except agora.CircuitOpen as error:
-                raise agora.NotSent(step.operation, text=str(error)) from None
-            finally:
-                await self._slots.acquire()
-
-    async def _admitted(
-        self, uid: str, account: agora.Account, step: Call, memory: Memory, task: TranscriptionTask
-    ) -> bool:
-        """Wait for the call's turn; False when the object has changed first, or has to say why it waits."""
-        dirty = self.queue.dirty(uid)
-        dirty.clear()
-        try:
-            with self.queue.parked(uid, dispensable=isinstance(step, Query)):
-                return await admitted(
-                    self.services.budgets, account, step, tenant=task.metadata.namespace, changed=dirty
-                )
-        except (agora.CircuitOpen, agora.Throttled) as error:
-            self._trouble(task, memory, step, error)
-            return False
 
     def _trouble(
         self, task: TranscriptionTask, memory: Memory, step: Call, error: agora.AgoraError | agora.CircuitOpen

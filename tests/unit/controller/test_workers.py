@@ -99,7 +99,7 @@ class Crowd:
 
     async def queued(self, uid: str) -> None:
         """Create one that finds no free worker."""
-        slots = self.reconciler._slots
+        slots = self.reconciler._turns._slots
         self.create(uid)
         await until(lambda: bool(slots._waiters))
 
