@@ -24,8 +24,14 @@ PATH: Final = "/agora/notifications"
 SIGNATURE: Final = "Agora-Signature-V2"
 """HMAC-SHA256; `Agora-Signature`, which is SHA-1, is not looked at."""
 
-MAX_BODY: Final = 64 * 1024
+MAX_BODY: Final = 8 * 1024
 """Bytes; Agora's are below 1 KiB."""
+
+MAX_CONNECTIONS: Final = 256
+"""At the same time; for a further one the oldest is closed, which is the least likely to be waiting for an answer."""
+
+HEAD_SECONDS: Final = 10.0
+"""How long the head of a request may take to come, and a connection rest between two requests."""
 
 READ_SECONDS: Final = 5.0
 """How long a body may take to come: Agora waits for an answer for 10 s."""
@@ -52,18 +58,35 @@ class WebhookServer:
         application.router.add_post(PATH, self._receive)
         # The signature is over the bytes as they come: nothing is decompressed.
         self._runner = web.AppRunner(
-            application, access_log=None, auto_decompress=False, shutdown_timeout=CLOSE_SECONDS
+            application,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=HEAD_SECONDS,
+            shutdown_timeout=CLOSE_SECONDS,
         )
+        self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen; answers the port, which is chosen for port 0."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, host or None, port).start()
-        return int(self._runner.addresses[0][1])
+        self._listener = await asyncio.get_running_loop().create_server(self._connected, host or None, port)
+        return int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Listen no more."""
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
+
+    def _connected(self) -> asyncio.Protocol:
+        """Make what serves a new connection."""
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the server was not started")
+        connections = server.connections  # the oldest first
+        for connection in connections[: max(0, len(connections) + 1 - MAX_CONNECTIONS)]:
+            connection.force_close()
+        return server()
 
     async def _receive(self, request: web.Request) -> web.Response:
         if not self._ready():

@@ -96,7 +96,7 @@ async def chunks(size: int) -> AsyncIterator[bytes]:
         yield b" " * 1024
 
 
-async def test_a_body_of_64_kib_is_taken_and_no_more(stage: Stage) -> None:
+async def test_a_body_of_8_kib_is_taken_and_no_more(stage: Stage) -> None:
     body = body_of() + b" " * (MAX_BODY - 1 - len(body_of()))
     assert (await stage.send(body))[0] == 200
     assert len(stage.tenants.woken) == 1
@@ -106,8 +106,35 @@ async def test_a_body_of_64_kib_is_taken_and_no_more(stage: Stage) -> None:
 
 
 async def test_nothing_is_decompressed(stage: Stage) -> None:
-    bomb = gzip.compress(b" " * 10_000_000)
+    bomb = gzip.compress(b" " * 5_000_000)
     assert (await stage.post(bomb, Content_Encoding="gzip"))[0] == 400
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However steadily it trickles."""
+    monkeypatch.setattr(webhook, "HEAD_SECONDS", 0.1)
+    stage = Stage()
+    stage.port = await stage.server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+    ended = asyncio.ensure_future(reader.read())
+    writer.write(f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode())
+    async with asyncio.timeout(10):
+        while not ended.done():
+            writer.write(b"X-Slow: yes\r\n")
+            await asyncio.wait({ended}, timeout=0.02)
+    writer.close()
+    await stage.server.stop()
+
+
+async def test_a_connection_too_many_ends_the_oldest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "MAX_CONNECTIONS", 3)
+    opened = [await asyncio.open_connection("127.0.0.1", stage.port) for _ in range(4)]
+    assert await asyncio.wait_for(opened[0][0].read(), 5) == b""
+    assert await stage.send(body_of()) == (200, '{"status": "ok"}')
+    assert await asyncio.wait_for(opened[1][0].read(), 5) == b""
+    assert not opened[3][0].at_eof()
+    for _, writer in opened:
+        writer.close()
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
