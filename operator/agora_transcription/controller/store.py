@@ -7,20 +7,28 @@ a newer one: the API server answers 409, and the decision is made anew.
 from __future__ import annotations
 
 import base64
-import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import aiohttp
 from kubernetes.aio import client
 
 from agora_transcription.api import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, TranscriptionTask
+from agora_transcription.controller.replies import (
+    Body,
+    NotFound,
+    Outdated,
+    StoreError,
+    answer_of,
+    object_of,
+    page_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 __all__ = [
+    "Body",
     "KubernetesStore",
     "NotFound",
     "Outdated",
@@ -36,33 +44,9 @@ COMPONENT: Final = "agora-transcription-operator"
 """The field manager of writes and the source of events."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
-REQUEST_TIMEOUT: Final = 15.0
 PAGE: Final = 500
-IDENTITY: Final = ("namespace", "name", "uid", "resourceVersion")
 
 logger = logging.getLogger(__name__)
-
-Body = dict[str, Any]
-
-
-class StoreError(Exception):
-    """The API server could not be reached, or refused.
-
-    Attributes:
-        code: The HTTP status; None where no answer came.
-    """
-
-    def __init__(self, what: str, code: int | None, message: str) -> None:
-        self.code = code
-        super().__init__(f"{what}: {message}")
-
-
-class Outdated(StoreError):
-    """409: the object has changed since it was read."""
-
-
-class NotFound(StoreError):
-    """404 of Kubernetes' own: it does not exist, or no longer. A proxy's 404 is any other error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +128,7 @@ class KubernetesStore:
         """See `Store.get`."""
         what = f"get {PLURAL} {namespace}/{name}"
         call = self._objects.get_namespaced_custom_object_without_preload_content
-        return _object(what, await _answer(what, call, **_names(namespace, name)))
+        return object_of(what, await answer_of(what, call, **_names(namespace, name)))
 
     async def all(self) -> AsyncIterator[Body]:
         """See `Store.all`."""
@@ -160,8 +144,8 @@ class KubernetesStore:
                     call = self._objects.list_namespaced_custom_object_without_preload_content
                     page["namespace"] = namespace
                 what = f"list {PLURAL}"
-                answer = await _answer(what, call, group=GROUP, version=VERSION, plural=PLURAL, **page)
-                items, more = _list(what, answer)
+                answer = await answer_of(what, call, group=GROUP, version=VERSION, plural=PLURAL, **page)
+                items, more = page_of(what, answer)
                 for item in items:
                     yield item
 
@@ -183,7 +167,7 @@ class KubernetesStore:
 
     async def delete(self, task: TranscriptionTask) -> None:
         """See `Store.delete`."""
-        await _answer(
+        await answer_of(
             f"delete {PLURAL} {task.key}",
             self._objects.delete_namespaced_custom_object_without_preload_content,
             **_names(task.metadata.namespace, task.metadata.name),
@@ -193,7 +177,7 @@ class KubernetesStore:
     async def secret(self, namespace: str, name: str) -> Secret:
         """See `Store.secret`."""
         what, call = f"get secret {namespace}/{name}", self._core.read_namespaced_secret_without_preload_content
-        secret = _object(what, await _answer(what, call, namespace=namespace, name=name))
+        secret = object_of(what, await answer_of(what, call, namespace=namespace, name=name))
         metadata, data = secret["metadata"], secret.get("data")
         version = f"{metadata['uid']}/{metadata['resourceVersion']}"
         return Secret(version, _decoded(data) if isinstance(data, dict) else {})
@@ -201,7 +185,7 @@ class KubernetesStore:
     async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:
         """See `Store.event`."""
         namespace = task.metadata.namespace
-        await _answer(
+        await answer_of(
             f"create event in {namespace}",
             self._core.create_namespaced_event_without_preload_content,
             namespace=namespace,
@@ -228,7 +212,7 @@ class KubernetesStore:
 
     async def _patch(self, task: TranscriptionTask, call: Callable[..., Awaitable[Any]], body: Body) -> Body:
         what = f"patch {PLURAL} {task.key}"
-        answer = await _answer(
+        answer = await answer_of(
             what,
             call,
             **_names(task.metadata.namespace, task.metadata.name),
@@ -236,7 +220,7 @@ class KubernetesStore:
             field_manager=COMPONENT,
             _content_type=MERGE_PATCH,
         )
-        return _object(what, answer)
+        return object_of(what, answer)
 
 
 def with_finalizer(task: TranscriptionTask) -> tuple[str, ...]:
@@ -257,31 +241,6 @@ def _version(task: TranscriptionTask) -> Body:
     return {"resourceVersion": task.metadata.resource_version}
 
 
-def _object(what: str, answer: object) -> Body:
-    """See that an answer is an object of Kubernetes.
-
-    Raises:
-        StoreError: It is any other JSON.
-    """
-    body: Body = answer if isinstance(answer, dict) else {}
-    metadata = body.get("metadata")
-    if not isinstance(metadata, dict) or not all(isinstance(metadata.get(name), str) for name in IDENTITY):
-        raise StoreError(what, 200, "the answer is no object: a proxy may have made it")
-    return body
-
-
-def _list(what: str, answer: object) -> tuple[list[Body], str | None]:
-    """The objects of a page, and what the next one continues from; None for the last page.
-
-    Raises:
-        StoreError: It is any other JSON: to take it for an empty list would let all objects go.
-    """
-    items, metadata = (answer.get("items"), answer.get("metadata")) if isinstance(answer, dict) else (None, None)
-    if not isinstance(items, list) or not isinstance(metadata, dict) or "resourceVersion" not in metadata:
-        raise StoreError(what, 200, "the answer is no list: a proxy may have made it")
-    return [_object(what, item) for item in items], metadata.get("continue") or None
-
-
 def _decoded(data: Mapping[str, str]) -> dict[str, str]:
     decoded = {}
     for key, value in data.items():
@@ -290,39 +249,3 @@ def _decoded(data: Mapping[str, str]) -> dict[str, str]:
         except (ValueError, TypeError):
             logger.debug("The value of a Secret's key %s is no text", key)
     return decoded
-
-
-async def _answer(what: str, call: Callable[..., Awaitable[Any]], **arguments: Any) -> object:  # noqa: ANN401 - the client's own
-    """Make a request and read its answer.
-
-    Raises:
-        StoreError: When there is none, or not a good one.
-    """
-    try:
-        response = await call(**arguments, _request_timeout=REQUEST_TIMEOUT)
-        text = await response.read()
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise StoreError(what, None, str(error) or type(error).__name__) from error
-    except client.ApiException as error:
-        raise _error(what, error.status, str(error.reason)) from error
-    if response.status < 300:  # noqa: PLR2004 - any success
-        try:
-            body: object = json.loads(text)
-        except ValueError as error:
-            raise StoreError(what, response.status, "the answer is no JSON: a proxy may have made it") from error
-        return body
-    raise _error(what, response.status, _message(text))
-
-
-def _error(what: str, code: int | None, message: str | None) -> StoreError:
-    kind = {404: NotFound, 409: Outdated}.get(code or 0, StoreError) if message is not None else StoreError
-    return kind(what, code, f"{code} {'no explanation' if message is None else message}")
-
-
-def _message(text: bytes) -> str | None:
-    """What Kubernetes says in the `Status` that each of its failures is; None if this is none."""
-    try:
-        body = json.loads(text)
-        return str(body["message"]) if body["kind"] == "Status" else None
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 
 from agora_transcription.api import FINALIZER, TaskStatus
+from agora_transcription.controller.replies import _error, _message
 from agora_transcription.controller.store import (
     NotFound,
     Outdated,
     StoreError,
     _decoded,
-    _error,
-    _message,
     merge_patch,
     with_finalizer,
     without_finalizer,
