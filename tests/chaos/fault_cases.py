@@ -270,7 +270,7 @@ CASES: Final = (
 def fault_table_markdown() -> str:
     """The table as it stands in docs/guarantees.md: one line for all faults of an operation that end alike."""
     lines = [
-        "| call | what goes wrong | what it means | Ready says | the object recovers | Agora tasks started |",
+        "| call | what goes wrong | what it means | Ready says | brought back | Agora tasks started |",
         "|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[str, str, str, str, int], list[Case]] = {}
@@ -280,6 +280,6 @@ def fault_table_markdown() -> str:
     for (operation, meaning, then, mend, tasks), cases in sorted(groups.items()):
         faults = "; ".join(case.trouble for case in cases)
         seconds = f"{mend}, within {max(case.within for case in cases):.0f} s"
-        says = f"`{then}`" if then else "nothing of it"
+        says = f"`{then}`" if then else "what it said before"
         lines.append(f"| {operation} | {faults} | {meaning} | {says} | {seconds} | {tasks} |")
     return "\n".join(lines) + "\n"

@@ -5,16 +5,26 @@ The order is that of the official clients: `--kubeconfig`, KUBECONFIG, the Pod's
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import kopf
 from kubernetes.aio import client, config
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 __all__ = ["connect", "login"]
 
+logger = logging.getLogger(__name__)
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+REREAD_SECONDS: Final = 60.0
+"""How long a token that was read from a kubeconfig counts; the client's own time for a Pod's."""
+
 POOL: Final = 100
 """Connections to the API server at the same time."""
 
@@ -52,5 +62,28 @@ async def _configuration(kubeconfig: str | None) -> Any:  # noqa: ANN401 - the c
         await config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=kubeconfig, client_configuration=found
         )
+        found.refresh_api_key_hook = _reread(kubeconfig)  # type: ignore[assignment]
     found.connection_pool_maxsize = POOL
     return found
+
+
+def _reread(kubeconfig: str | None) -> Callable[[Any], Awaitable[None]]:
+    """Have the token of a kubeconfig read again, as the client does by itself with that of a Pod: both expire."""
+    read_at = time.monotonic()
+
+    async def reread(configuration: Any) -> None:  # noqa: ANN401 - the client's class is untyped
+        nonlocal read_at
+        if time.monotonic() - read_at < REREAD_SECONDS:
+            return
+        read_at = time.monotonic()
+        fresh = client.Configuration()
+        try:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, client_configuration=fresh
+            )
+        except Exception as error:  # noqa: BLE001 - the client raises whatever a half-written file leads to
+            logger.warning("The kubeconfig cannot be read again; what was read before still counts: %s", error)
+        else:
+            configuration.api_key = fresh.api_key
+
+    return reread

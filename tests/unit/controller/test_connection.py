@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
@@ -71,6 +72,26 @@ async def test_with_a_kubeconfig_kopf_gets_the_bare_token(tmp_path: Path) -> Non
     assert (found.scheme, found.token) == ("Bearer", "token-of-flag")
     assert found.server == "https://flag.example:6443"
     assert found.insecure
+
+
+@pytest.mark.usefixtures("nowhere")
+async def test_a_token_that_was_renewed_in_the_kubeconfig_is_used_within_a_minute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`kubectl create token` makes one for an hour: who has written a new one into the file need not restart."""
+    path = kubeconfig(tmp_path / "config", "flag")
+    client = await connection.connect(str(path))
+
+    async def token() -> Any:
+        return await client.configuration.get_api_key_with_prefix("BearerToken")
+
+    path.write_text(path.read_text().replace("token-of-flag", "renewed"))
+    assert await token() == "Bearer token-of-flag"
+    monkeypatch.setattr(connection, "REREAD_SECONDS", 0.0)
+    assert await token() == "Bearer renewed"
+    path.write_text("")
+    assert await token() == "Bearer renewed"
+    await client.close()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.usefixtures("nowhere")
