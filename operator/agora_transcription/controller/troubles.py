@@ -48,6 +48,9 @@ LATE_EFFECTS: Final = (2, 3)
 """Failures in a row at which a refused update is soon sent again: the one before, whose answer never came, may have
 taken its effect a moment ago, and Agora wants 5 s between updates."""
 
+NO_SUCH_PATH: Final = {404, 405, 501}
+"""HTTP: a start or an update that is answered so has not come to Agora's API, and no spec can change that."""
+
 SILENT_POLLS: Final = 2
 """Failed polls in a row that say nothing yet about the task: it runs on while Agora's API has a bad moment."""
 
@@ -136,7 +139,7 @@ def _lasting(secret: str, error: agora.AgoraError | agora.CircuitOpen) -> tuple[
         case agora.ServiceNotEnabled():
             message = (
                 f"Real-time speech-to-text is not enabled for the appId in {secret}: "
-                f"enable it for the project in Agora's console ({error})"
+                f"check the appId, and enable it for the project in Agora's console ({error})"
             )
             return REFUSED_RETRY, stalled(Reason.SERVICE_NOT_ENABLED, message)
         case agora.QuotaExceeded():
@@ -145,8 +148,15 @@ def _lasting(secret: str, error: agora.AgoraError | agora.CircuitOpen) -> tuple[
         case agora.TokenRefused():
             message = f"Agora does not take the builderToken of the task, which ends with it at the latest ({error})"
             return REFUSED_RETRY, stalled(Reason.REQUEST_REFUSED, message)
+        case _ if error.code in NO_SUCH_PATH:
+            message = (
+                f"Agora has no such path: check --agora-url, and what stands between it and the operator ({error})"
+            )
+        case _ if "token" in error.text.lower():
+            message = (
+                f"Agora refuses the bot's token: appCertificate in {secret} has to be the one in Agora's console, "
+                f"and to be left out if the project has none enabled ({error})"
+            )
         case _:
             message = f"Agora refuses the request: change the spec as it says ({error})"
-            if "token" in error.text.lower():
-                message += f"; if the project has an app certificate, add it to {secret} as appCertificate"
-            return WRONG_RETRY, stalled(Reason.REQUEST_REFUSED, message)
+    return WRONG_RETRY, stalled(Reason.REQUEST_REFUSED, message)

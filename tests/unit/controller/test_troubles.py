@@ -103,6 +103,23 @@ def test_refused_credentials_are_told_at_the_first_look() -> None:
     assert trouble_of(task_of(), agora.CredentialsRefused("query"), 1, 0, NOW).verdict is not None
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (agora.RequestRefused("start", code=400, text="languages.0: unsupported language"), "change the spec"),
+        (agora.RequestRefused("start", code=400, text="rtcConfig.pubBotToken: wrong signature"), "appCertificate in"),
+        (agora.RequestRefused("start", code=404, text="404 page not found"), "check --agora-url"),
+        (agora.RequestRefused("update", code=501), "check --agora-url"),
+    ],
+    ids=["settings", "token", "no path", "no operation"],
+)
+def test_a_refusal_says_what_to_change(error: agora.AgoraError, words: str) -> None:
+    verdict = trouble_of(task_of(), error, 1, 0, NOW).verdict
+    assert verdict is not None
+    assert words in verdict.message
+    assert ("change the spec" in verdict.message) is (words == "change the spec")
+
+
 def test_a_failed_update_keeps_the_five_seconds() -> None:
     assert trouble_of(task_of(), agora.Ambiguous("update"), 1, 0, NOW).until == NOW + timedelta(seconds=5)
 
