@@ -153,7 +153,10 @@ class _Decision(Grounds):
             if self.task.deleting:
                 return RemoveFinalizer()
             return self._retire(reason, another=another, over=over)
-        if "stop" in self.known.trouble and self.known.poll_at <= self.now:
+        trouble = self.known.trouble.get("stop")
+        # A throttled stop has changed nothing, and a look would wait for the account as well, without a word.
+        throttled = trouble is not None and trouble.verdict is not None and trouble.verdict.reason is Reason.THROTTLED
+        if trouble is not None and not throttled and self.known.poll_at <= self.now:
             return self.query()
         stopping = self.status.stop_reason is not None
         state = self.known.observation.state if self.known.observation else None

@@ -115,10 +115,17 @@ def known_of(**known: Any) -> Known:
 SECRET_GONE = Problem(Reason.SECRET_NOT_FOUND, "Secret calls/agora-credentials does not exist")
 
 
-def trouble(operation: str, until: float, *, lasting: bool = False, silent: bool = False) -> dict[str, Trouble]:
+def trouble(
+    operation: str,
+    until: float,
+    *,
+    lasting: bool = False,
+    silent: bool = False,
+    reason: Reason = Reason.AGORA_UNAVAILABLE,
+) -> dict[str, Trouble]:
     verdict = None
     if not silent:
-        verdict = (stalled if lasting else retrying)(Reason.AGORA_UNAVAILABLE, "it failed")
+        verdict = (stalled if lasting else retrying)(reason, "it failed")
     return {operation: Trouble(verdict, after(until), lasting)}
 
 

@@ -13,6 +13,7 @@ from agora_transcription.controller.steps import (
     DeleteObject,
     Idle,
     Look,
+    Query,
     RemoveFinalizer,
     Start,
     Step,
@@ -182,6 +183,20 @@ DELETION = [
         RemoveFinalizer(abandoned=f"{NAME}-0"),
         at=700,
         known={"trouble": trouble("start", 720, lasting=True)},
+    ),
+    Case(
+        "a throttled stop says so, and no look that would wait as well comes before it",
+        deleted(running()),
+        Wrote(Reason.THROTTLED, {}),
+        at=700,
+        known={"trouble": trouble("stop", 720, reason=Reason.THROTTLED), "poll_at": after(699)},
+    ),
+    Case(
+        "any other failed stop is followed by a look: the task may have ended all the same",
+        deleted(running()),
+        Query(Dialect.V7, HANDLE),
+        at=700,
+        known={"trouble": trouble("stop", 720), "poll_at": after(699)},
     ),
     Case(
         "an Agora that cannot be reached is waited for as long as it takes",
