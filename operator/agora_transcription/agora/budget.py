@@ -14,15 +14,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from agora_transcription.agora.errors import AgoraError, CredentialsRefused, Throttled
+from agora_transcription.agora.errors import AgoraError, Ambiguous, CredentialsRefused, Throttled
 from agora_transcription.agora.fairness import FairQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from agora_transcription.agora.models import Account
 
@@ -197,6 +198,19 @@ class Budgets:
             project.strikes = 0
             project.probe_at.pop(account.fingerprint, None)
         self._serve(project)
+
+    @contextmanager
+    def reporting(self, account: Account, operation: str) -> Iterator[None]:
+        """Report how the calls that are made meanwhile end; cancelled, they say nothing for the credentials."""
+        error: AgoraError | None = Ambiguous(operation)
+        try:
+            yield
+            error = None
+        except AgoraError as failure:
+            error = failure
+            raise
+        finally:
+            self.report(account, error)
 
     def _project(self, app_id: str, now: float) -> _Project:
         """The record of an App ID; making one is the occasion to forget those that nobody uses any more."""

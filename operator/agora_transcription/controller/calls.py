@@ -78,11 +78,15 @@ class Caller:
         Raises:
             AgoraError: When the call failed in a way that is no outcome of its own.
         """
-        access = Access(self._client.dialect(step.dialect), credentials.account, more)
+        access = self.access(step.dialect, credentials.account, more)
         status = await self._outcome(task, memory, step, access, credentials)
         if status is not None and status.task_id and status.task_id != task.status.task_id:
             status = status.model_copy(update={"account_hash": account_hash(credentials.account)})
         return status
+
+    def access(self, dialect: agora.Dialect, account: agora.Account, more: agora.More) -> Access:
+        """How calls of an account reach Agora; `more` is awaited before each but the first."""
+        return Access(self._client.dialect(dialect), account, more)
 
     async def _outcome(
         self, task: TranscriptionTask, memory: Memory, step: Call, access: Access, credentials: Credentials
@@ -171,24 +175,14 @@ class Caller:
             memory.last_sent = now()
         return transitions.updated(task, observation, now())
 
-    async def halt(
-        self,
-        task: TranscriptionTask,
-        handle: agora.Handle,
-        known_for: float,
-        dialect: agora.Dialect,
-        account: agora.Account,
-        more: agora.More,
-    ) -> bool:
+    async def halt(self, task: TranscriptionTask, handle: agora.Handle, known_for: float, access: Access) -> bool:
         """Stop a task that is not, or not any more, the current one of an object.
 
         Args:
             task: The object, as it was last known.
             handle: The Agora task.
             known_for: Seconds for which this process has known the Agora task.
-            dialect: The API that it was started with.
-            account: Whose it is.
-            more: Awaited before each further call that this takes.
+            access: How to reach it.
 
         Returns:
             Whether it was stopped now; False if it had ended before.
@@ -196,16 +190,15 @@ class Caller:
         Raises:
             AgoraError: When it may still run.
         """
-        access = Access(self._client.dialect(dialect), account, more)
         try:
-            await access.api.stop(account, handle)
+            await access.api.stop(access.account, handle)
         except agora.Gone as error:
             await confirm_gone(task, handle, error, access, known_for)
         except (agora.Busy, agora.RequestRefused):
             # Perhaps because it has ended: a query tells.
-            await more()
+            await access.more()
             try:
-                ended = (await access.api.query(account, handle)).state.ended
+                ended = (await access.api.query(access.account, handle)).state.ended
             except agora.Gone as error:
                 await confirm_gone(task, handle, error, access, known_for)
             else:
@@ -219,7 +212,7 @@ class Caller:
         known_for = memory.known_for(step.handle.task_id)
         if step.retiring:
             try:
-                await self.halt(task, step.handle, known_for, step.dialect, access.account, access.more)
+                await self.halt(task, step.handle, known_for, access)
             except agora.TokenRefused:
                 started = task.status.retiring.start_time if task.status.retiring else None
                 if started is None or now() < started + transitions.TOKEN_LIFETIME:

@@ -67,7 +67,7 @@ class _AccountRecord:
         members: As they are now.
         pages: How many its last list had.
         asked: The uid of who was asked about last although the list showed it.
-        absent_until: Agora has no list; it is tried again then, by the steady clock.
+        absent_until: Agora has no list; it is tried again then, by the monotonic clock.
         count_at: When a list is made that only counts; None before the first time.
         listing: A list is under way.
         complaint: Why the last list failed; empty if it did not.
@@ -175,15 +175,8 @@ class Fleet:
             await budgets.admit_next(account, priority)
 
         await budgets.admit(account, priority)
-        error: agora.AgoraError | None = agora.Ambiguous("list")
-        try:
+        with budgets.reporting(account, "list"):
             rows = list(await self._api.list_running(account, now() - WINDOW, more))
-            error = None
-        except agora.AgoraError as failure:
-            error = failure
-            raise
-        finally:
-            budgets.report(account, error)
         record.pages = pages
         return rows
 

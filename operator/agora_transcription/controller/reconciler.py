@@ -256,18 +256,12 @@ class Reconciler:
         self, task: TranscriptionTask, memory: Memory, step: Call, credentials: Credentials, log: ObjectLogger
     ) -> str:
         """Make the call, and write down what came of it."""
-        # What holds unless the call comes to an end: cancelled, it says nothing for the credentials.
-        error: agora.AgoraError | None = agora.Ambiguous(step.operation)
         memory.account = credentials.account
         more = partial(self._turns.another, task, step, credentials.account, self.queue)
         try:
-            status = await self.services.caller.perform(task, memory, step, credentials, more)
-            error = None
-        except agora.AgoraError as failure:
-            error = failure
-        finally:
-            self.services.budgets.report(credentials.account, error)
-        if error is not None:
+            with self.services.budgets.reporting(credentials.account, step.operation):
+                status = await self.services.caller.perform(task, memory, step, credentials, more)
+        except agora.AgoraError as error:
             self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
             self._trouble(task, memory, step, error)
             log.warning("%s", error)

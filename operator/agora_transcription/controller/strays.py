@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from agora_transcription.api import TranscriptionTask
+    from agora_transcription.api import TaskStatus, TranscriptionTask
+    from agora_transcription.api.status import Retiring
     from agora_transcription.controller.memory import Memory
     from agora_transcription.controller.reconciler import Services
 
@@ -79,18 +80,18 @@ def strays_of(
     if task.spec.deletion_policy is DeletionPolicy.ORPHAN or (memory is not None and memory.released):
         return ()
     status = memory.unrecorded[1] if memory and memory.unrecorded else task.status
-    dialect, found = dialect_of(task, default), []
     met, known_since = steady_clock(), memory.known_since if memory else {}
+
+    def stray(record: TaskStatus | Retiring, task_id: str, expiry: datetime | None) -> Stray:
+        handle, since = agora.Handle(task_id, builder_token_of(record)), known_since.get(task_id, met)
+        until = expiry or (record.start_time or moment) + TASK_LIFETIME
+        return Stray(task, dialect_of(task, default), handle, record.account_hash, since, until)
+
+    found = []
     if status.task_id and not _has_ended(status.task_id, memory):
-        until = status.expiry_time or (status.start_time or moment) + TASK_LIFETIME
-        handle = agora.Handle(status.task_id, builder_token_of(status))
-        since = known_since.get(status.task_id, met)
-        found.append(Stray(task, dialect, handle, status.account_hash, since, until))
+        found.append(stray(status, status.task_id, status.expiry_time))
     if status.retiring:
-        handle = agora.Handle(status.retiring.task_id, builder_token_of(status.retiring))
-        until = (status.retiring.start_time or moment) + TASK_LIFETIME
-        since = known_since.get(status.retiring.task_id, met)
-        found.append(Stray(task, dialect, handle, status.retiring.account_hash, since, until))
+        found.append(stray(status.retiring, status.retiring.task_id, None))
     return tuple(found)
 
 
@@ -185,19 +186,13 @@ class Strays:
             await budgets.admit_next(account, agora.Priority.START_STOP, tenant)
 
         await budgets.admit(account, agora.Priority.START_STOP, tenant)
-        error: agora.AgoraError | None = agora.NotSent("stop")
-        try:
-            if self._is_owned(stray):
-                return "owned"
-            error = agora.Ambiguous("stop")
-            known_for = steady_clock() - stray.known_since
-            halted = await self._services.caller.halt(stray.task, stray.handle, known_for, stray.dialect, account, more)
-            error = None
-        except agora.AgoraError as failure:
-            error = failure
-            raise
-        finally:
-            budgets.report(account, error)
+        if self._is_owned(stray):
+            budgets.report(account, agora.NotSent("stop"))
+            return "owned"
+        caller, known_for = self._services.caller, steady_clock() - stray.known_since
+        with budgets.reporting(account, "stop"):
+            access = caller.access(stray.dialect, account, more)
+            halted = await caller.halt(stray.task, stray.handle, known_for, access)
         return "stopped" if halted else "ended"
 
     async def _is_there(self, stray: Stray) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from agora_transcription import agora
@@ -22,6 +22,7 @@ from unit.controller.builders import NAME, NAMESPACE, SECRET, UID, body_of, rfc3
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from agora_transcription.api import TranscriptionTask
     from agora_transcription.api.status import TaskStatus
@@ -241,6 +242,10 @@ class Open:
 
     def report(self, account: agora.Account, error: agora.AgoraError | None) -> None:
         """Nothing is learnt."""
+
+    def reporting(self, account: agora.Account, operation: str) -> AbstractContextManager[None]:  # noqa: ARG002 - as the real one's
+        """Nothing is learnt."""
+        return nullcontext()
 
 
 class Told:

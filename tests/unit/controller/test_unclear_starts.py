@@ -9,7 +9,7 @@ import pytest
 from agora_transcription import agora
 from unit.controller.agora_model import Crash, _Api, fault
 from unit.controller.builders import SECRET, UID
-from unit.controller.kubernetes_model import Process
+from unit.controller.kubernetes_model import Open, Process
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,7 +101,7 @@ async def test_a_deleted_object_gives_up_on_a_task_that_is_not_named(scene: Scen
     assert scene.process.events.reasons[-1] == "Abandoned"
 
 
-class Counting:
+class Counting(Open):
     """Budgets without limits that count the calls, and refuse from one of them on."""
 
     def __init__(self, *, refuses_from: int = 1000) -> None:
@@ -114,9 +114,6 @@ class Counting:
             raise agora.CircuitOpen(60)
 
     admit_next = admit
-
-    def report(self, account: agora.Account, error: agora.AgoraError | None) -> None:
-        """Nothing is learnt."""
 
 
 def paging(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
