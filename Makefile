@@ -10,7 +10,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak lint fmt docs kind kind-delete requirements clean control-plane
+.PHONY: help demo test chaos soak lint fmt docs tools kind kind-delete requirements clean control-plane
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ help: ## Show this list
 demo: $(VENV) ## Show a task's whole life on a real control plane; KEEP=1 leaves it running
 	@.venv/bin/agora-transcription demo $(if $(filter 1,$(KEEP)),--keep)
 
-test: lint control-plane ## Lint, then run every test
+test: lint control-plane tools ## Lint, then run every test
 	.venv/bin/pytest -n 2 --dist loadfile
 
 chaos: control-plane ## Kill the operator at every boundary of every step, and fail every call: docs/guarantees.md
@@ -40,6 +40,9 @@ fmt: $(VENV) ## Format the code and fix what can be fixed
 
 docs: $(VENV) ## Generate the reference of fields from the CRD
 	.venv/bin/python docs/generate_reference.py
+
+tools: $(VENV) ## Build helm and what else the tests run, from their Go modules: once, a few minutes
+	@cd tests && ../.venv/bin/python -m support.tools
 
 kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
 	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }

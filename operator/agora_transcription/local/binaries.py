@@ -1,34 +1,28 @@
 """Finds the programs of a Kubernetes control plane, or gets them.
 
 In this order: the folder that KUBEBUILDER_ASSETS names (the convention of envtest), what an earlier run has cached, the
-release archive of envtest, a build from the Go modules. A set of programs appears in the cache whole or not at all, and
-of two processes that need it at once one works and the other waits.
+release archive of envtest, a build from the Go modules.
 
 `python -m agora_transcription.local.binaries` makes sure that they are there, and prints the folder.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from agora_transcription.local import gobuild, releases
+from agora_transcription.local.cache import appearing, cache_directory, locked
 from agora_transcription.local.processes import ProcessEndedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-__all__ = ["Binaries", "BinariesNotFoundError", "cache_directory", "find_binaries", "main"]
-
-_PARTIAL = "partial-"
-"""How the folders begin in which a set comes into being."""
+__all__ = ["Binaries", "BinariesNotFoundError", "find_binaries", "main"]
 
 
 class BinariesNotFoundError(RuntimeError):
@@ -62,11 +56,6 @@ class Binaries:
         return cls(etcd, apiserver, kubectl, manager if os.access(manager, os.X_OK) else None)
 
 
-def cache_directory() -> Path:
-    """Where sets are kept: `agora-transcription/controlplane` under XDG_CACHE_HOME, by default `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agora-transcription" / "controlplane"
-
-
 def find_binaries(say: Callable[[str], None] | None = None) -> Binaries:
     """Find the programs, or fetch or build them: minutes the first time, nothing after that.
 
@@ -86,15 +75,12 @@ def find_binaries(say: Callable[[str], None] | None = None) -> Binaries:
             )
         return found
 
-    cache = cache_directory()
+    cache = cache_directory("controlplane")
     built, released = cache / gobuild.kubernetes_version(), cache / f"{gobuild.kubernetes_version()}-envtest"
     cached = Binaries.in_directory(built) or Binaries.in_directory(released)
     if cached:
         return cached
-    cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "lock", say):
-        for abandoned in cache.glob(f"{_PARTIAL}*"):
-            shutil.rmtree(abandoned)
+    with locked(cache, "the control plane", say):
         cached = Binaries.in_directory(built) or Binaries.in_directory(released)
         return cached or _fetch(released, say) or _build(built, say)
 
@@ -111,7 +97,7 @@ def main() -> None:
 
 def _fetch(directory: Path, say: Callable[[str], None]) -> Binaries | None:
     say("Fetching the release archive of envtest ...")
-    with _appearing(directory) as partial:
+    with appearing(directory) as partial:
         try:
             problem = releases.fetch_release(gobuild.kubernetes_version(), partial)
         except releases.ArchiveCorruptError as error:
@@ -124,39 +110,15 @@ def _fetch(directory: Path, say: Callable[[str], None]) -> Binaries | None:
 
 
 def _build(directory: Path, say: Callable[[str], None]) -> Binaries:
-    with _appearing(directory) as partial:
+    with appearing(directory) as partial:
         try:
-            gobuild.build(partial, directory.parent, say)
+            gobuild.build_control_plane(partial, directory.parent, say)
         except (gobuild.NoToolchainError, ProcessEndedError) as error:
             raise BinariesNotFoundError(str(error)) from error
     found = Binaries.in_directory(directory)
     if found is None:
         raise BinariesNotFoundError(f"the build left {directory} without a program that it should have made")
     return found
-
-
-@contextmanager
-def _locked(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a file's lock, which the kernel gives back however its holder ends."""
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another process is getting the control plane; waiting for it ...")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _appearing(directory: Path) -> Iterator[Path]:
-    """A folder beside this one that takes its place when the block ends well, and goes when it does not."""
-    with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=directory.parent) as parent:
-        partial = Path(parent) / directory.name
-        partial.mkdir()
-        yield partial
-        if partial.exists():
-            shutil.rmtree(directory, ignore_errors=True)
-            partial.rename(directory)
 
 
 def _to_standard_error(line: str) -> None:

