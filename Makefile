@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 MINUTES ?= 20
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/agora-transcription:$(VERSION)
 KIND_CLUSTER := agora-transcription
 KIND_KUBECONFIG := .cache/kind.kubeconfig
 
@@ -10,7 +12,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak lint fmt docs tools kind kind-delete requirements clean control-plane
+.PHONY: help demo test chaos soak lint fmt docs tools image image-test kind kind-delete requirements clean control-plane
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,12 @@ docs: $(VENV) ## Generate the reference of fields from the CRD
 
 tools: $(VENV) ## Build helm and what else the tests run, from their Go modules: once, a few minutes
 	@cd tests && ../.venv/bin/python -m support.tools
+
+image: ## Build the container image, with Docker, Podman or Buildah: deploy/image/README.md
+	@IMAGE="$(IMAGE)" VERSION="$(VERSION)" BASE="$(BASE)" BUILDER="$(BUILDER)" BUILD_FLAGS="$(BUILD_FLAGS)" deploy/image/build.sh
+
+image-test: image $(VENV) ## Build the container image and look at it from inside, and at how it runs
+	IMAGE="$(IMAGE)" .venv/bin/pytest tests/deploy/image -m image
 
 kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
 	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }
