@@ -87,7 +87,7 @@ def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is() -> None:
 
 def test_each_metric_that_a_page_names_is_served() -> None:
     metrics = Metrics()
-    metrics.watch_state(lambda: {"Running": 1}, WorkQueue(AsyncMock()), lambda: {"poll": 0})
+    metrics.watch_state([TASK], WorkQueue(AsyncMock()), lambda: {"poll": 0})
     served = generate_latest(metrics.registry).decode()
     named = {
         name

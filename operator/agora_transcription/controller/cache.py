@@ -7,7 +7,6 @@ would repeat what is done, so the server's answer to a write counts at once and 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -52,6 +51,7 @@ class TaskCache:
         return len(self._tasks)
 
     def __iter__(self) -> Iterator[TranscriptionTask]:
+        """Go over the objects as they are now. May be done from another thread, as /metrics does."""
         return iter(list(self._tasks.values()))
 
     def get(self, uid: str) -> TranscriptionTask | None:
@@ -120,10 +120,6 @@ class TaskCache:
         task_id = task.status.task_id if task else None
         if task is not None and task_id is not None and self._owners.get(task_id) == task.metadata.uid:
             del self._owners[task_id]
-
-    def by_phase(self) -> Counter[str]:
-        """How many objects are in which phase; those never written are `Pending`. May be asked from another thread."""
-        return Counter(str(task.status.phase or "Pending") for task in list(self._tasks.values()))
 
 
 def _task_ids(status: TaskStatus, *, current: bool = True) -> set[str]:

@@ -123,7 +123,7 @@ class _Operator:
         self.queue: WorkQueue[str] = WorkQueue(self.reconciler.reconcile)
         self.reconciler.attach(self.queue)
         self.resync = Resync(store, self.cache, self.queue, self.reconciler, metrics)
-        metrics.watch_state(self.cache.by_phase, self.queue, self._waiting)
+        metrics.watch_state(self.cache, self.queue, self._waiting)
 
     def _wake(self, uid: str) -> None:
         self.queue.add(uid)

@@ -160,12 +160,13 @@ class Reconciler:
             failures = memory.failures["kubernetes"] = memory.failures.get("kubernetes", 0) + 1
             self._again_in(uid, backoff(failures, random.random()))  # noqa: S311 - no secret
             log.warning("Kubernetes: %s; next try in a moment", error)
-            metrics.reconcile_errors.labels(CONTROLLER).inc()
         finally:
             if memory.unrecorded is not None and self._memories.get(uid) is not memory:
                 # The object went while a call was out: what came of it stands only in this memory.
                 self.strays.take(task, memory)
             metrics.reconciles.labels(CONTROLLER, result).inc()
+            if result == "error":
+                metrics.reconcile_errors.labels(CONTROLLER).inc()
             metrics.reconcile_seconds.labels(CONTROLLER).observe(time.monotonic() - begun)
 
     async def _step_on_newest(self, task: TranscriptionTask, memory: Memory, log: ObjectLogger) -> str:
@@ -262,10 +263,10 @@ class Reconciler:
             with self.services.budgets.reporting(credentials.account, step.operation):
                 status = await self.services.caller.perform(task, memory, step, credentials, more)
         except agora.AgoraError as error:
-            self.services.metrics.reconcile_errors.labels(CONTROLLER).inc()
+            # No error of this operator's: the call is counted by its code, and the conditions tell of it.
             self._trouble(task, memory, step, error)
             log.warning("%s", error)
-            return "error"
+            return "requeue"
         memory.succeeded(step.operation)
         if step.operation in LOGGED:
             log.info("%s: done, Agora task %s", step.operation, (status or task.status).task_id or "not named yet")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agora_transcription import __version__
+from agora_transcription.telemetry.tasks import PREFIX, TaskCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from prometheus_client.metrics_core import Metric
+
+    from agora_transcription.api import TranscriptionTask
 
 __all__ = ["CONTROLLER", "Metrics"]
 
@@ -21,7 +24,6 @@ CONTROLLER: Final = "transcriptiontask"
 """The value of the labels `controller` and `name`."""
 
 SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-PREFIX: Final = "agora_transcription"
 
 
 class Queue(Protocol):
@@ -42,6 +44,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.reconciles = Counter(
             "controller_runtime_reconcile",
             "Reconciliations by result: success, requeue_after, requeue or error",
@@ -50,7 +53,7 @@ class Metrics:
         )
         self.reconcile_errors = Counter(
             "controller_runtime_reconcile_errors",
-            "Reconciliations that ended in an error",
+            "Reconciliations that ended in an error, unexpected or of Kubernetes; a failed call to Agora is none",
             ["controller"],
             registry=self.registry,
         )
@@ -130,6 +133,15 @@ class Metrics:
         )
         build = Gauge(f"{PREFIX}_build_info", "Always 1", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Where a rate or an increase decides: what appears with its first event hides that event from both."""
+        self.reconcile_errors.labels(CONTROLLER)
+        for result in ("success", "requeue_after", "requeue", "error"):
+            self.reconciles.labels(CONTROLLER, result)
+        for outcome in ("stopped", "ended", "owned", "left"):
+            self.stray_tasks.labels(outcome)
 
     def observe_request(self, dialect: str, operation: str, code: str, seconds: float) -> None:
         """Count a call to Agora."""
@@ -141,16 +153,17 @@ class Metrics:
         self.budget_seconds.labels(priority).observe(seconds)
 
     def watch_state(
-        self, phases: Callable[[], Mapping[str, int]], queue: Queue, waiting: Callable[[], Mapping[str, int]]
+        self, tasks: Iterable[TranscriptionTask], queue: Queue, waiting: Callable[[], Mapping[str, int]]
     ) -> None:
-        """Report what is only counted when somebody asks, from the thread that answers.
+        """Report what is only read when somebody asks, from the thread that answers.
 
         Args:
-            phases: Objects by phase.
+            tasks: The objects; each iteration goes over them as they are then.
             queue: The work queue.
             waiting: Calls that wait for their App ID's budget, by priority.
         """
-        self.registry.register(_State(phases, queue, waiting))
+        self.registry.register(TaskCollector(tasks))
+        self.registry.register(_State(queue, waiting))
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
         """Serve /metrics from a thread; answers what ends it."""
@@ -165,19 +178,12 @@ class Metrics:
 
 
 class _State(Collector):
-    def __init__(
-        self, phases: Callable[[], Mapping[str, int]], queue: Queue, waiting: Callable[[], Mapping[str, int]]
-    ) -> None:
-        self._phases = phases
+    def __init__(self, queue: Queue, waiting: Callable[[], Mapping[str, int]]) -> None:
         self._queue = queue
         self._waiting = waiting
 
     def collect(self) -> Iterable[Metric]:
         """Read the numbers as they are now."""
-        tasks = GaugeMetricFamily(f"{PREFIX}_tasks", "TranscriptionTasks by phase", labels=["phase"])
-        for phase, count in self._phases().items():
-            tasks.add_metric([phase], count)
-        yield tasks
         waiting = GaugeMetricFamily(
             f"{PREFIX}_budget_waiting", "Calls that wait for their App ID's budget", labels=["priority"]
         )

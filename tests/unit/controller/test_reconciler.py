@@ -13,7 +13,7 @@ from agora_transcription.api import FINALIZER, Reason, TranscriptionTask
 from agora_transcription.controller import turns
 from unit.controller.agora_model import Fault, fault
 from unit.controller.builders import NAMESPACE, SECRET, UID
-from unit.controller.kubernetes_model import Process, unanswered
+from unit.controller.kubernetes_model import METRICS, Process, unanswered
 from unit.controller.scene import Scene
 
 if TYPE_CHECKING:
@@ -47,6 +47,25 @@ async def test_nothing_is_called_while_the_finalizer_cannot_be_written(scene: Sc
     assert scene.agora.calls == []
     await scene.pass_time(2)
     assert scene.status.task_id == "agora-1"
+
+
+async def test_a_failed_write_is_an_error_of_the_reconciliation_and_a_failed_call_is_none(scene: Scene) -> None:
+    """The calls are counted by their codes; alerts on the two are apart."""
+
+    def errors() -> float | None:
+        return METRICS.registry.get_sample_value(
+            "controller_runtime_reconcile_errors_total", {"controller": "transcriptiontask"}
+        )
+
+    before = errors() or 0
+    scene.agora.fault = fault(agora.Upstream)
+    scene.server.create({}, guarded=True)
+    await scene.process.work()
+    assert scene.reason == Reason.AGORA_UNAVAILABLE
+    assert errors() == before
+    scene.server.fault = Fault(unanswered, effect=False)
+    await scene.pass_time(2)
+    assert errors() == before + 1
 
 
 @DIALECTS
