@@ -22,6 +22,9 @@ __all__ = ["find", "kubectl", "names"]
 
 _MODULES = Path(__file__).parents[2] / "deploy" / "tools"
 
+_FLAGS = {"promtool": ("-tags=remove_all_sd",)}
+"""Flags of `go build`. Prometheus finds its targets in thirty clouds, whose clients promtool does not need here."""
+
 
 def names() -> list[str]:
     """The programs that there are."""
@@ -31,7 +34,8 @@ def names() -> list[str]:
 def find(name: str, say: Callable[[str], None] | None = None) -> Path:
     """The program of that folder of `deploy/tools/`: built the first time, which takes a minute or two."""
     module, say = _MODULES / name, say or _to_standard_error
-    pins = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum"))
+    flags = _FLAGS.get(name, ())
+    pins = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum")) + " ".join(flags).encode()
     cache = cache_directory("tools")
     directory = cache / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}"
     if not directory.exists():
@@ -39,7 +43,7 @@ def find(name: str, say: Callable[[str], None] | None = None) -> Path:
             if not directory.exists():
                 with appearing(directory) as partial:
                     what = f"{name} from its Go modules: once"
-                    build_tools(module, partial, cache_directory("controlplane"), say, what=what)
+                    build_tools(module, partial, cache_directory("controlplane"), say, what=what, flags=flags)
     (program,) = directory.iterdir()
     return program
 

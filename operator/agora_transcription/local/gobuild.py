@@ -53,15 +53,15 @@ def build_control_plane(directory: Path, toolchains: Path, say: Callable[[str], 
     version = kubernetes_version()
     major, minor, _ = version.removeprefix("v").split(".")
     stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    ldflags = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())
+    linked = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())
     what = f"etcd and Kubernetes {version} from their Go modules: once, about 5 minutes on 2 cores"
-    build_tools(_MODULE, directory, toolchains, say, what=what, ldflags=ldflags)
+    build_tools(_MODULE, directory, toolchains, say, what=what, flags=[f"-ldflags=-s -w {linked}"])
     # Go names a command after its folder, and etcd's main package is go.etcd.io/etcd/server/v3.
     (directory / "server").rename(directory / "etcd")
 
 
 def build_tools(
-    module: Path, directory: Path, toolchains: Path, say: Callable[[str], None], *, what: str, ldflags: str = ""
+    module: Path, directory: Path, toolchains: Path, say: Callable[[str], None], *, what: str, flags: Sequence[str] = ()
 ) -> None:
     """Build the commands that a module names as its tools.
 
@@ -71,15 +71,16 @@ def build_tools(
         toolchains: the same.
         say: the same.
         what: what is built, in the first line of progress.
-        ldflags: what the linker is told beside leaving out what only debuggers read.
+        flags: more flags of `go build`; one that is given twice counts as it stands here.
     """
     needed = _found(r"^go (\S+)", module)
     go = _machine_toolchain(needed) or _pypi_toolchain(needed, toolchains, say)
     say(f"Building {what}.")
     work = directory / "work"
     work.mkdir()
-    options = ["-v", "-trimpath", "-mod=readonly", "-buildvcs=false", f"-ldflags=-s -w {ldflags}"]
-    _run_shown([go, "build", *options, "-o", f"{directory}{os.sep}", "tool"], module, work, say)
+    # What only debuggers read is left out.
+    common = ["-v", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w"]
+    _run_shown([go, "build", *common, *flags, "-o", f"{directory}{os.sep}", "tool"], module, work, say)
     shutil.rmtree(work)
 
 
