@@ -18,6 +18,7 @@ from agora_transcription.api import (
     uncertain,
 )
 from agora_transcription.api.conditions import MESSAGE_LIMIT, Verdict
+from support.kstatus import kstatus
 
 EARLIER, LATER = "2026-11-21T08:00:00Z", "2026-11-21T09:00:00Z"
 
@@ -29,25 +30,6 @@ VERDICTS = [
     pytest.param(failed, "Failed", id="failed for good"),
     pytest.param(ready, "Current", id="as asked"),
 ]
-
-
-def kstatus(body: dict[str, Any]) -> str:
-    """`Compute` of cli-utils' kstatus, for a custom resource (pkg/kstatus/status/generic.go)."""
-    metadata, status = body["metadata"], body.get("status", {})
-    if "deletionTimestamp" in metadata:
-        return "Terminating"
-    if "observedGeneration" in status and status["observedGeneration"] != metadata["generation"]:
-        return "InProgress"
-    conditions = status.get("conditions", [])
-    for condition in conditions:
-        if condition["type"] == "Reconciling" and condition["status"] == "True":
-            return "InProgress"
-        if condition["type"] == "Stalled" and condition["status"] == "True":
-            return "Failed"
-    for condition in conditions:
-        if condition["type"] == "Ready":
-            return {"True": "Current"}.get(condition["status"], "InProgress")
-    return "Current"
 
 
 def body(conditions: tuple[Condition, ...], *, observed: int = 3, generation: int = 3) -> dict[str, Any]:
