@@ -55,6 +55,8 @@ def wait_until(holds: Callable[[], bool], *, seconds: float = 15.0) -> None:
 class Process:
     """A sub-command of `agora-transcription` and its log."""
 
+    program: tuple[str, ...] = (sys.executable, "-m", "agora_transcription")
+
     def __init__(self, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self.log = log
         self.arguments = arguments
@@ -64,7 +66,7 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agora_transcription", *self.arguments],
+                [*self.program, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,86 @@
+"""Containers of the image, run by whichever of Docker and Podman is here.
+
+From the environment: IMAGE; RUNNER, where a command needs more than its name (`podman --runtime runc`); RUN_FLAGS, for each
+`run`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from agora_transcription import __version__
+from support.processes import Operator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGE: Final = os.environ.get("IMAGE", f"localhost/agora-transcription:{__version__}")
+
+RESTRICTED: Final = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
+"""What a namespace with restricted Pod Security asks for, and the read-only root that the manifests add."""
+
+
+def runner() -> list[str]:
+    """The command that runs containers."""
+    if named := os.environ.get("RUNNER"):
+        return shlex.split(named)
+    for candidate in ("docker", "podman"):
+        # Docker's command is often there without its engine.
+        if (
+            shutil.which(candidate)
+            and subprocess.run([candidate, "info"], capture_output=True, check=False).returncode == 0
+        ):
+            return [candidate]
+    raise AssertionError("neither Docker nor Podman runs containers here: start one, or name another in RUNNER")
+
+
+def run_command(*options: str) -> list[str]:
+    """`run` with everything but the image."""
+    # Podman's own --read-only leaves /tmp writable; Kubernetes does not.
+    tmpfs = ["--read-only-tmpfs=false"] if "podman" in runner()[0] else []
+    return [*runner(), "run", "--rm", *shlex.split(os.environ.get("RUN_FLAGS", "")), *RESTRICTED, *tmpfs, *options]
+
+
+def run(*arguments: str, options: tuple[str, ...] = ()) -> str:
+    """Run a container to its end; answers its output."""
+    done = subprocess.run([*run_command(*options), IMAGE, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shlex.join(done.args)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def python(code: str) -> Any:
+    """Run code in the image's environment; answers what it printed, as JSON."""
+    return json.loads(run("-c", code, options=("--entrypoint=python3",)))
+
+
+def inspected() -> dict[str, Any]:
+    """What the image says of itself."""
+    found: list[dict[str, Any]] = json.loads(
+        subprocess.run([*runner(), "image", "inspect", IMAGE], capture_output=True, check=True).stdout
+    )
+    return found[0]
+
+
+class OperatorContainer(Operator):
+    """The operator out of the image, in this machine's network: the tests' API server listens on loopback only."""
+
+    def __init__(self, log: Path, kubeconfig: Path, namespace: str, agora_url: str, *flags: str) -> None:
+        self.name = f"agora-transcription-test-{uuid.uuid4().hex[:8]}"
+        options = (f"--name={self.name}", "--network=host", f"--volume={kubeconfig}:/kubeconfig:ro")
+        self.program = (*run_command(*options), IMAGE)
+        super().__init__(log, kubeconfig, namespace, agora_url, *flags)
+        self.arguments = tuple(
+            "--kubeconfig=/kubeconfig" if argument.startswith("--kubeconfig=") else argument
+            for argument in self.arguments
+        )
+
+    def remove(self) -> None:
+        """End the container, in whichever state it is; the process that started it ends with it."""
+        subprocess.run([*runner(), "rm", "--force", self.name], capture_output=True, check=False)
+        self.kill()
