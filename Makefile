@@ -52,6 +52,12 @@ image: ## Build the container image, with Docker, Podman or Buildah: deploy/imag
 image-test: image $(VENV) ## Build the container image and look at it from inside, and at how it runs
 	IMAGE="$(IMAGE)" .venv/bin/pytest tests/deploy/image -m image
 
+manifests: tools ## Make deploy/kustomize, install.yaml and the chart's README from the chart, and its CRD from crds/
+	PYTHONPATH=tests .venv/bin/python deploy/render.py
+
+chart-test: control-plane tools ## The chart's tests only
+	.venv/bin/pytest tests/deploy/chart
+
 kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
 	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "Docker's engine does not answer: start it, or use 'make demo'." >&2; exit 1; }

@@ -46,7 +46,7 @@ def control_plane() -> Iterator[ControlPlane]:
 @pytest.fixture(scope="session")
 def operator_kubeconfig(control_plane: ControlPlane) -> Path:
     """The operator's ServiceAccount, with the roles that it has in production and no others."""
-    control_plane.kubectl("apply", "-k", str(ROOT / "deploy" / "kustomize"))
+    control_plane.kubectl("apply", "-k", str(ROOT / "deploy" / "kustomize" / "rbac"))
     return control_plane.service_account_kubeconfig("agora-transcription", "agora-transcription-operator")
 
 

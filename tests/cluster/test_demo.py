@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 STORY = (
     "$ kubectl apply -f crds",
     "$ kubectl wait --for=condition=Established crd/transcriptiontasks.transcription.dev ",
-    "$ kubectl apply -k deploy/kustomize",
+    "$ kubectl apply -k deploy/kustomize/rbac",
     "$ agora-transcription simulator ",
     "$ agora-transcription operator ",
     "$ kubectl apply -f deploy/samples",

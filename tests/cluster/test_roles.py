@@ -20,7 +20,7 @@ TASKS = "transcriptiontasks.transcription.dev"
 
 @pytest.fixture(scope="module")
 def with_roles(control_plane: ControlPlane) -> ControlPlane:
-    control_plane.kubectl("apply", "--kustomize", str(ROOT / "deploy" / "kustomize"))
+    control_plane.kubectl("apply", "--kustomize", str(ROOT / "deploy" / "kustomize" / "rbac"))
     return control_plane
 
 

@@ -118,7 +118,7 @@ def _set_up(
     terminal.run("kubectl", "apply", "-f", relative(manifests.crds), expect="the API server takes the CRD")
     crd = "crd/transcriptiontasks.transcription.dev"
     terminal.run("kubectl", "wait", "--for=condition=Established", crd, "--timeout=30s", expect="the CRD is served")
-    terminal.run("kubectl", "apply", "-k", relative(manifests.kustomize), expect="the API server takes the roles")
+    terminal.run("kubectl", "apply", "-k", relative(manifests.rbac), expect="the API server takes the roles")
 
     terminal.say(
         "An Agora on this machine, and the operator: as its ServiceAccount, with the rights of its roles alone."

@@ -20,12 +20,12 @@ class Manifests:
 
     Attributes:
         crds: the CustomResourceDefinition, for `kubectl apply -f`.
-        kustomize: the operator's namespace, ServiceAccount and roles, for `kubectl apply -k`.
+        rbac: the operator's namespace, ServiceAccount and roles, for `kubectl apply -k`.
         samples: a Secret and a TranscriptionTask, for `kubectl apply -f`.
     """
 
     crds: Path
-    kustomize: Path
+    rbac: Path
     samples: Path
 
 
@@ -36,11 +36,11 @@ def find_manifests() -> Manifests:
         FileNotFoundError: this is neither a whole checkout nor a wheel; the message is the folder that is missing.
     """
     if _PACKAGED.is_dir():
-        found = Manifests(_PACKAGED / "crds", _PACKAGED / "kustomize", _PACKAGED / "samples")
+        found = Manifests(_PACKAGED / "crds", _PACKAGED / "rbac", _PACKAGED / "samples")
     else:
         deploy = _CHECKOUT / "deploy"
-        found = Manifests(_CHECKOUT / "crds", deploy / "kustomize", deploy / "samples")
-    for folder in (found.crds, found.kustomize, found.samples):
+        found = Manifests(_CHECKOUT / "crds", deploy / "kustomize" / "rbac", deploy / "samples")
+    for folder in (found.crds, found.rbac, found.samples):
         if not folder.is_dir():
             raise FileNotFoundError(f"the folder {folder} is missing")
     return found

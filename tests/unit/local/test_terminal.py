@@ -61,12 +61,12 @@ def test_a_path_is_short_only_below_the_current_folder(tmp_path: Path, monkeypat
 
 def test_the_manifests_of_a_wheel_stand_beside_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = tmp_path / "manifests"
-    for name in ("crds", "kustomize", "samples"):
+    for name in ("crds", "rbac", "samples"):
         (packaged / name).mkdir(parents=True)
     monkeypatch.setattr(manifests, "_PACKAGED", packaged)
     found = manifests.find_manifests()
-    assert (found.crds, found.kustomize, found.samples) == tuple(
-        packaged / name for name in ("crds", "kustomize", "samples")
+    assert (found.crds, found.rbac, found.samples) == tuple(
+        packaged / name for name in ("crds", "rbac", "samples")
     )
 
 

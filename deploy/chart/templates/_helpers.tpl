@@ -1,0 +1,100 @@
+{{- define "agora-transcription.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Short enough for the longest suffix, in what must fit 63 characters. */}}
+{{- define "agora-transcription.fullname" -}}
+{{- $name := include "agora-transcription.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 47 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 47 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 47 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels of what belongs to no component. */}}
+{{- define "agora-transcription.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "agora-transcription.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: agora-transcription
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "agora-transcription.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Whether an object of an API that the cluster may lack is rendered: "true" or nothing.
+Takes a list: the context, the API as GROUP/VERSION/KIND, the renderMode, and the value to name in the message.
+*/}}
+{{- define "agora-transcription.rendered" -}}
+{{- $context := index . 0 -}}{{- $api := index . 1 -}}{{- $mode := index . 2 -}}{{- $value := index . 3 -}}
+{{- if or (eq $mode "alwaysRender") ($context.Capabilities.APIVersions.Has $api) -}}
+true
+{{- else if eq $mode "failIfMissing" -}}
+{{- fail (printf "%s.enabled: the cluster has no %s. Install the Prometheus Operator first, or set %s.renderMode to skipIfMissing" $value $api $value) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "agora-transcription.operator.fullname" -}}
+{{ include "agora-transcription.fullname" . }}-operator
+{{- end -}}
+
+{{- define "agora-transcription.operator.labels" -}}
+{{ include "agora-transcription.labels" . }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "agora-transcription.operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "agora-transcription.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "agora-transcription.operator.serviceAccountName" -}}
+{{- if .Values.operator.serviceAccount.create -}}
+{{ .Values.operator.serviceAccount.name | default (include "agora-transcription.operator.fullname" .) }}
+{{- else -}}
+{{ required "operator.serviceAccount.name: is needed where operator.serviceAccount.create is false" .Values.operator.serviceAccount.name }}
+{{- end -}}
+{{- end -}}
+
+{{- define "agora-transcription.operator.leaseName" -}}
+{{ .Values.operator.leaseName | default (include "agora-transcription.operator.fullname" .) }}
+{{- end -}}
+
+{{/* What the operator may do in the namespaces that it watches, each rule with what it is for. */}}
+{{- define "agora-transcription.operator.rules" -}}
+# Watching the tasks, their finalizers, and deleting the finished ones (spec.ttlSecondsAfterFinished).
+- apiGroups: [transcription.dev]
+  resources: [transcriptiontasks]
+  verbs: [get, list, watch, patch, delete]
+# What is known of a task. The spec is never written.
+- apiGroups: [transcription.dev]
+  resources: [transcriptiontasks/status]
+  verbs: [get, patch]
+# Where OwnerReferencesPermissionEnforcement is on, finalizers need a right of their own.
+- apiGroups: [transcription.dev]
+  resources: [transcriptiontasks/finalizers]
+  verbs: [update]
+# The Secrets that a task names, one by one: no list, no watch.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+# Events about the tasks.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end -}}
