@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,6 +15,8 @@ from support.world import CREDENTIALS, a_world
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from agora_transcription.local.controlplane import ControlPlane
 
@@ -55,6 +58,28 @@ async def test_log_lines_are_json_with_their_object(
     [warning] = [line for line in lines if line["severity"] == "WARNING"]
     assert warning["object"] == {"namespace": namespace, "name": "told", "uid": created["metadata"]["uid"]}
     assert warning["message"].startswith("start: Agora answered 503")
+
+
+NAMELESS = """
+import getpass
+
+def no_name():
+    raise OSError("No username set in the environment")
+
+getpass.getuser = no_name
+from agora_transcription.cli import main
+main()
+"""
+"""As in a container: the user is a number without an entry in /etc/passwd."""
+
+
+async def test_a_user_without_a_name_will_do(
+    control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Operator, "program", (sys.executable, "-c", NAMELESS))
+    async with a_world(control_plane.kubeconfig, operator_kubeconfig, namespace, logs) as world:
+        await world.create("numbered")
+        await world.running("numbered")
 
 
 async def test_other_namespaces_are_left_alone_and_none_named_means_all(

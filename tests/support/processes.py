@@ -134,15 +134,15 @@ class Process:
 
 
 class Operator(Process):
-    """The operator, under a kubeconfig that the production roles hold for."""
+    """The operator, under a kubeconfig that the production roles hold for, or without one, as in a Pod."""
 
-    def __init__(self, log: Path, kubeconfig: Path, namespace: str | None, agora_url: str, *flags: str) -> None:
+    def __init__(self, log: Path, kubeconfig: Path | None, namespace: str | None, agora_url: str, *flags: str) -> None:
         self.health = f"http://127.0.0.1:{(health := free_port())}"
         self.metrics = f"http://127.0.0.1:{(metrics := free_port())}/metrics"
         super().__init__(
             log,
             "operator",
-            f"--kubeconfig={kubeconfig}",
+            *([f"--kubeconfig={kubeconfig}"] if kubeconfig else []),
             *([f"--namespace={namespace}"] if namespace else []),
             f"--agora-url={agora_url}",
             f"--health-address=127.0.0.1:{health}",

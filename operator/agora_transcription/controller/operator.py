@@ -196,6 +196,8 @@ class _Operator:
             registry=registry,
             settings=make_settings(),
             standalone=True,
+            # Of its peering, which is not used; without one it asks for the user's name, and a container's has none.
+            identity="agora-transcription",  # type: ignore[arg-type]  # kopf's NewType is private
             clusterwide=not self.settings.namespace,
             namespaces=self.settings.namespace,
             ready_flag=self.ready,
