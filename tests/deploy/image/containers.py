@@ -1,7 +1,7 @@
 """Containers of the image, run by whichever of Docker and Podman is here.
 
-From the environment: IMAGE; RUNNER, where a command needs more than its name (`podman --runtime runc`); RUN_FLAGS, for each
-`run`.
+From the environment: IMAGE; RUNNER, where a command needs more than its name (`podman --runtime runc`); RUN_FLAGS, which
+every `run` gets.
 """
 
 from __future__ import annotations
@@ -68,17 +68,22 @@ def inspected() -> dict[str, Any]:
 
 
 class OperatorContainer(Operator):
-    """The operator out of the image, in this machine's network: the tests' API server listens on loopback only."""
+    """The operator out of the image, as in a Pod, but in this machine's network: the API server listens on loopback."""
 
-    def __init__(self, log: Path, kubeconfig: Path, namespace: str, agora_url: str, *flags: str) -> None:
+    def __init__(self, log: Path, service_account: Path, server: str, agora_url: str, *flags: str) -> None:
         self.name = f"agora-transcription-test-{uuid.uuid4().hex[:8]}"
-        options = (f"--name={self.name}", "--network=host", f"--volume={kubeconfig}:/kubeconfig:ro")
-        self.program = (*run_command(*options), IMAGE)
-        super().__init__(log, kubeconfig, namespace, agora_url, *flags)
-        self.arguments = tuple(
-            "--kubeconfig=/kubeconfig" if argument.startswith("--kubeconfig=") else argument
-            for argument in self.arguments
+        host, _, port = server.removeprefix("https://").partition(":")
+        self.program = (
+            *run_command(
+                f"--name={self.name}",
+                "--network=host",
+                f"--volume={service_account}:/var/run/secrets/kubernetes.io/serviceaccount:ro",
+                f"--env=KUBERNETES_SERVICE_HOST={host}",
+                f"--env=KUBERNETES_SERVICE_PORT={port}",
+            ),
+            IMAGE,
         )
+        super().__init__(log, None, None, agora_url, *flags)
 
     def remove(self) -> None:
         """End the container, in whichever state it is; the process that started it ends with it."""

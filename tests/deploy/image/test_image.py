@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
-import shutil
 import statistics
 import subprocess
 import time
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import yaml
 
 from agora_transcription import __version__
 from deploy.image.containers import OperatorContainer, inspected, python, run
@@ -112,12 +113,16 @@ async def test_it_runs_tasks_and_ends_when_told_to(
     control_plane: ControlPlane, operator_kubeconfig: Path, namespace: str, logs: Path, tmp_path: Path
 ) -> None:
     """With production roles, as in a cluster: a thousand tasks, at rest, and SIGTERM."""
-    kubeconfig = tmp_path / "kubeconfig"
-    shutil.copyfile(operator_kubeconfig, kubeconfig)
-    kubeconfig.chmod(0o644)
+    server = mount_service_account(tmp_path, operator_kubeconfig)
     simulator = Simulator(logs / "simulator.log")
     operator = OperatorContainer(
-        logs / "operator.log", kubeconfig, namespace, simulator.url, "--requests-per-second=0", "--log-level=info"
+        logs / "operator.log",
+        tmp_path,
+        server,
+        simulator.url,
+        f"--namespace={namespace}",
+        "--requests-per-second=0",
+        "--log-level=info",
     )
     try:
         await simulator.start_and_wait()
@@ -131,6 +136,18 @@ async def test_it_runs_tasks_and_ends_when_told_to(
     finally:
         operator.remove()
         simulator.kill()
+
+
+def mount_service_account(folder: Path, kubeconfig: Path) -> str:
+    """Write what a Pod finds of its service account, readable by any user; answers the API server's URL."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    (folder / "token").write_text(user["token"])
+    (folder / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    (folder / "namespace").write_text("agora-transcription")
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    return str(cluster["server"])
 
 
 async def figures(world: World) -> None:
