@@ -84,11 +84,7 @@ app.kubernetes.io/component: operator
 # What is known of a task. The spec is never written.
 - apiGroups: [transcription.dev]
   resources: [transcriptiontasks/status]
-  verbs: [get, patch]
-# Where OwnerReferencesPermissionEnforcement is on, finalizers need a right of their own.
-- apiGroups: [transcription.dev]
-  resources: [transcriptiontasks/finalizers]
-  verbs: [update]
+  verbs: [patch]
 # The Secrets that a task names, one by one: no list, no watch.
 - apiGroups: [""]
   resources: [secrets]
