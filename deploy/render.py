@@ -100,7 +100,6 @@ def _chart_readme() -> str:
         tools.find("helm-docs"),
         f"--chart-search-root={CHART}",
         "--sort-values-order=file",
-        "--documentation-strict-mode",
         "--log-level=warning",
         "--dry-run",
     )
