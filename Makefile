@@ -12,7 +12,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak lint fmt docs tools image image-test kind kind-delete requirements clean control-plane
+.PHONY: help demo test chaos soak lint fmt docs tools image image-test argocd-test sbom kind kind-delete requirements clean control-plane
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,13 +50,21 @@ image: ## Build the container image, with Docker, Podman or Buildah: deploy/imag
 	@IMAGE="$(IMAGE)" VERSION="$(VERSION)" BASE="$(BASE)" BUILDER="$(BUILDER)" BUILD_FLAGS="$(BUILD_FLAGS)" deploy/image/build.sh
 
 image-test: image $(VENV) ## Build the container image and look at it from inside, and at how it runs
-	IMAGE="$(IMAGE)" .venv/bin/pytest tests/deploy/image -m image
+	IMAGE="$(IMAGE)" .venv/bin/pytest tests/deploy/image -m image -s
 
 manifests: tools ## Make deploy/kustomize, install.yaml and the chart's README from the chart, and its CRD from crds/
 	PYTHONPATH=tests .venv/bin/python deploy/render.py
 
 chart-test: control-plane tools ## The chart's tests only
 	.venv/bin/pytest tests/deploy/chart
+
+argocd-test: $(VENV) ## A task's life in git, with the Argo CD of ARGOCD_KUBECONFIG and ARGOCD_CONTEXT: docs/gitops.md
+	.venv/bin/pytest tests/deploy/gitops -m argocd
+
+sbom: $(VENV) ## The image's bill of materials (CycloneDX): dist/sbom.cdx.json
+	@mkdir -p dist
+	.venv/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
+		--spec-version 1.6 --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
 
 kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
 	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }
