@@ -4,6 +4,7 @@ PYTHON ?= python3
 MINUTES ?= 20
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/agora-transcription:$(VERSION)
+SBOM ?= dist/sbom.cdx.json
 KIND_CLUSTER := agora-transcription
 KIND_KUBECONFIG := .cache/kind.kubeconfig
 
@@ -62,9 +63,9 @@ argocd-test: $(VENV) ## A task's life in git, with the Argo CD of ARGOCD_KUBECON
 	.venv/bin/pytest tests/deploy/gitops -m argocd
 
 sbom: $(VENV) ## The image's bill of materials (CycloneDX): dist/sbom.cdx.json
-	@mkdir -p dist
+	@mkdir -p $(dir $(SBOM))
 	.venv/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
-		--spec-version 1.6 --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
+		--spec-version 1.6 --output-reproducible --output-format JSON --output-file $(SBOM)
 
 kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
 	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }

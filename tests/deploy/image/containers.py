@@ -1,7 +1,7 @@
 """Containers of the image, run by whichever of Docker and Podman is here.
 
-From the environment: IMAGE; RUNNER, where a command needs more than its name (`podman --runtime runc`); RUN_FLAGS, which
-every `run` gets.
+From the environment: IMAGE; RUNNER, where a command needs more than its name (`podman --runtime runc`);
+RUN_FLAGS, which are given to every `run`.
 """
 
 from __future__ import annotations
