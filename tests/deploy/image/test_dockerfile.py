@@ -1,0 +1,93 @@
+"""What the Dockerfile promises that can be seen without building it; `make image-test` looks at what it builds."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+LINES = [
+    line
+    for line in (ROOT / "deploy" / "image" / "Dockerfile").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+INSTRUCTIONS = [
+    (word, re.sub(r"\s+", " ", rest.replace("\\\n", " ")))
+    for word, rest in re.findall(r"^([A-Z]+) ((?:.*\\\n)*.*)$", "\n".join(LINES), re.MULTILINE)
+]
+STARTS = [number for number, (word, _) in enumerate(INSTRUCTIONS) if word == "FROM"]
+BUILD, FINAL = INSTRUCTIONS[STARTS[0] : STARTS[1]], INSTRUCTIONS[STARTS[1] :]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def of(stage: list[tuple[str, str]], word: str) -> list[str]:
+    return [rest for instruction, rest in stage if instruction == word]
+
+
+def test_both_stages_stand_on_one_base_that_is_pinned_by_its_digest() -> None:
+    [(word, base)] = INSTRUCTIONS[: STARTS[0]]
+    assert word == "ARG"
+    assert re.fullmatch(r"BASE=docker\.io/library/python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
+    assert of(INSTRUCTIONS, "FROM") == ["${BASE} AS build", "${BASE}"]
+
+
+def test_whatever_is_fetched_has_a_hash() -> None:
+    calls = re.findall(r"/bin/pip ([^&]+)", " ".join(of(INSTRUCTIONS, "RUN")))
+    assert len(calls) >= 3
+    for call in calls:
+        from_the_index = "--no-index" not in call and not re.search(r" \.\s*$", call)
+        assert not from_the_index or "--require-hashes" in call, call
+        # What is built may not fetch its own tools.
+        assert " wheel " not in f" {call} " or {"--no-build-isolation", "--no-deps"} <= set(call.split()), call
+    # Neither the distribution's packages nor anything by its URL.
+    assert not re.search(r"\b(apt|apt-get|curl|wget|git)\b", " ".join(of(INSTRUCTIONS, "RUN")))
+    assert of(INSTRUCTIONS, "ADD") == []
+
+
+def test_the_final_stage_takes_the_environment_and_nothing_else() -> None:
+    assert of(FINAL, "COPY") == ["--from=build /opt/agora-transcription /opt/agora-transcription"]
+    [run] = of(FINAL, "RUN")
+    assert not re.search(r"\binstall\b|/tools/", run)
+
+
+def test_it_runs_as_a_number_and_gets_signals() -> None:
+    assert of(FINAL, "USER") == ["65532:65532"]
+    [entrypoint] = of(FINAL, "ENTRYPOINT")
+    # A shell in between would keep SIGTERM to itself.
+    assert json.loads(entrypoint) == ["agora-transcription"]
+    assert of(FINAL, "CMD") == []
+    [environment] = of(FINAL, "ENV")
+    assert {"PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1"} <= set(environment.split())
+
+
+def test_it_says_what_it_is() -> None:
+    [labels] = of(FINAL, "LABEL")
+    found = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', labels))
+    assert found["title"] == PROJECT["name"]
+    assert found["licenses"] == PROJECT["license"]
+    arguments = {argument: f"${{{argument.upper()}}}" for argument in ("version", "revision", "created")}
+    assert arguments.items() <= found.items()
+    assert set(of(FINAL, "ARG")) == {argument.upper() for argument in arguments}
+    assert set(found) == {"title", "description", "source", "licenses", *arguments}
+
+
+def test_the_builder_is_given_what_is_copied_and_no_more() -> None:
+    """A file that is not named cannot get into a layer, whatever lies around in the checkout."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    given = {line.removeprefix("!") for line in lines[1:] if line.startswith("!")}
+    copied = {source for copy in of(BUILD, "COPY") for source in copy.split()[:-1]}
+    assert given == copied
+    assert [line for line in lines[1:] if not line.startswith("!")] == ["**/__pycache__"]
+    for source in copied:
+        assert (ROOT / source).exists(), source
+
+
+def test_what_the_wheel_is_made_of_is_copied() -> None:
+    copied = {source for copy in of(BUILD, "COPY") for source in copy.split()[:-1]}
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = [*wheel["packages"], *wheel["force-include"], PROJECT["readme"], *PROJECT["license-files"]]
+    for path in needed:
+        assert any(Path(path).is_relative_to(source) for source in copied), path
