@@ -105,3 +105,22 @@ def test_the_words_that_alerts_look_for_are_the_operator_s() -> None:
     [codes] = re.findall(r'code=~"([^"]+)"', text)
     kinds = {code for code in codes.split("|") if code.isalpha()}
     assert kinds == {agora.NotSent.__name__, agora.Ambiguous.__name__, agora.Upstream.__name__}
+
+
+def test_the_chart_carries_the_alerts_and_has_tasks_keep_their_namespace() -> None:
+    switches = (
+        "monitoring.prometheusRule.enabled=true",
+        "monitoring.prometheusRule.renderMode=alwaysRender",
+        "operator.metrics.podMonitor.enabled=true",
+        "operator.metrics.podMonitor.renderMode=alwaysRender",
+        "operator.metrics.serviceMonitor.enabled=true",
+        "operator.metrics.serviceMonitor.renderMode=alwaysRender",
+    )
+    chart = ROOT / "deploy" / "chart"
+    rendered = run(tools.find("helm4"), "template", "agora-transcription", chart, "--set", ",".join(switches))
+    objects: dict[str, Json] = {
+        found["kind"]: found["spec"] for found in yaml.safe_load_all(rendered) if "spec" in found
+    }
+    assert objects["PrometheusRule"] == yaml.safe_load(RULES.read_text())
+    for endpoint in (*objects["PodMonitor"]["podMetricsEndpoints"], *objects["ServiceMonitor"]["endpoints"]):
+        assert endpoint["honorLabels"] is True
