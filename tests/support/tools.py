@@ -7,18 +7,20 @@ user's cache under the hash of what pins them, so another version is another pro
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agora_transcription.local.binaries import find_binaries
 from agora_transcription.local.cache import appearing, cache_directory, locked
-from agora_transcription.local.gobuild import build_tools
+from agora_transcription.local.gobuild import build_tools, find_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["find", "kubectl", "names"]
+__all__ = ["find", "module", "names"]
 
 _MODULES = Path(__file__).parents[2] / "deploy" / "tools"
 
@@ -48,9 +50,16 @@ def find(name: str, say: Callable[[str], None] | None = None) -> Path:
     return program
 
 
-def kubectl() -> Path:
-    """The kubectl of the control plane."""
-    return find_binaries().kubectl
+def module(path: str, checksum: str) -> Path:
+    """The files of a Go module, for example `example.com/module@v1.2.3`, if they are what the checksum says."""
+    go = find_go(_MODULES / "helm4", cache_directory("controlplane"), _to_standard_error)
+    command: list[str | Path] = [go, "mod", "download", "-json", path]
+    environment = os.environ | {"GOWORK": "off", "GOFLAGS": ""}
+    done = subprocess.run(command, cwd=_MODULES, env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    if found["Sum"] != checksum:
+        raise ValueError(f"{path} is not what it was: {found['Sum']} instead of {checksum}")
+    return Path(found["Dir"])
 
 
 def _to_standard_error(line: str) -> None:

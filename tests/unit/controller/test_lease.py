@@ -357,7 +357,11 @@ async def test_a_problem_is_said_once_and_over_once_it_is_over(
     leases.faults = [ApiException(status=403, reason="Forbidden")] * 3
     for _ in range(3):
         assert not await first.try_acquire_or_renew()
-    assert first.check() == "the Lease system/operator cannot be held: 403 Forbidden"
+    assert first.check() == (
+        "the Lease system/operator cannot be held: 403 Forbidden."
+        " In the namespace system a Role of this account must allow to create leases,"
+        " and to get and update the one that --lease-name names, with resourceNames: [operator]"
+    )
     assert caplog.text.count("403 Forbidden") == 1
     assert await first.try_acquire_or_renew()
     assert first.check() is None

@@ -1,0 +1,161 @@
+"""What the chart renders is taken by Kubernetes' schemas, by the real API server, and fits together."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from agora_transcription.local.cluster import KubectlError
+from support import tools
+from support.helm import ci_values, one, template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agora_transcription.local.controlplane import ControlPlane
+
+Body = dict[str, Any]
+
+KUBERNETES = ("1.32", "1.36")
+"""The oldest that the chart says it is for, and the one of the control plane here."""
+
+PROMETHEUS_OPERATOR = (
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+)
+MONITORING = ("podmonitors", "servicemonitors", "prometheusrules")
+
+DRY_RUN = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename=-")
+
+every_ci_file = pytest.mark.parametrize("values", ci_values().values(), ids=ci_values())
+
+
+@pytest.fixture(scope="module")
+def monitored(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A cluster with the APIs of the Prometheus Operator, and a namespace that enforces restricted Pods."""
+    folder = tools.module(*PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
+    files = [f"--filename={folder / f'monitoring.coreos.com_{name}.yaml'}" for name in MONITORING]
+    control_plane.kubectl("apply", "--server-side", *files)
+    for name in MONITORING:
+        crd = f"crd/{name}.monitoring.coreos.com"
+        control_plane.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
+    for namespace in ("restricted", "team-a"):
+        control_plane.kubectl("create", "namespace", namespace)
+        control_plane.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    yield control_plane
+    control_plane.kubectl("delete", "namespace", "restricted", "team-a", "--wait=false")
+    control_plane.kubectl("delete", *files)
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@every_ci_file
+def test_kubernetes_schemas_take_every_object(values: list[str], version: str) -> None:
+    rendered = [body for body in template(*values) if not body["apiVersion"].startswith("monitoring.coreos.com")]
+    for body in rendered:
+        kubernetes_validate.validate(body, version, strict=True)
+
+
+@every_ci_file
+def test_api_server_takes_every_object(monitored: ControlPlane, values: list[str]) -> None:
+    """All of them, those of the Prometheus Operator by its own CRDs."""
+    rendered = template(*values, "--set=operator.watchNamespaces={restricted,team-a}", namespace="restricted")
+    applied = monitored.kubectl(*DRY_RUN, stdin=yaml.safe_dump_all(rendered))
+    assert applied.count("(server dry run)") == len(rendered)
+
+
+@pytest.mark.parametrize("break_it", [lambda pod: pod["containers"][0].pop("securityContext"), None])
+@every_ci_file
+def test_pods_run_where_pod_security_is_restricted(
+    monitored: ControlPlane, values: list[str], break_it: Callable[[Body], None] | None
+) -> None:
+    """The template as a Pod, which the API server judges at once; and that it does."""
+    made = one(template(*values), "Deployment")["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **copy.deepcopy(made)}
+    pod["metadata"] = {"name": "judged", "namespace": "restricted", "labels": made["metadata"]["labels"]}
+    if break_it is None:
+        assert "pod/judged" in monitored.kubectl(*DRY_RUN, stdin=yaml.safe_dump(pod))
+        return
+    break_it(pod["spec"])
+    with pytest.raises(KubectlError, match='violates PodSecurity "restricted:latest"'):
+        monitored.kubectl(*DRY_RUN, stdin=yaml.safe_dump(pod))
+
+
+@every_ci_file
+def test_objects_say_what_they_belong_to(values: list[str]) -> None:
+    for body in template(*values):
+        if body["kind"] == "ConfigMap" and "labels" not in body["metadata"]:
+            continue  # one of extraObjects
+        labels = body["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] == "agora-transcription"
+        assert labels["app.kubernetes.io/instance"] == "agora-transcription"
+        assert labels["app.kubernetes.io/part-of"] == "agora-transcription"
+        assert labels["app.kubernetes.io/version"] == "0.1.0"
+        assert labels["app.kubernetes.io/managed-by"] == "Helm"
+        assert labels["helm.sh/chart"] == "agora-transcription-0.1.0"
+
+
+@every_ci_file
+def test_what_selects_the_pods_finds_them(values: list[str]) -> None:
+    rendered = template(*values)
+    deployment = one(rendered, "Deployment")["spec"]
+    labels = deployment["template"]["metadata"]["labels"].items()
+    selectors = {"Deployment": deployment["selector"]["matchLabels"]}
+    for body in rendered:
+        match body["kind"]:
+            case "Service":
+                selectors["Service"] = body["spec"]["selector"]
+                service = body["metadata"]["labels"].items()
+            case "PodDisruptionBudget" | "PodMonitor":
+                selectors[body["kind"]] = body["spec"]["selector"]["matchLabels"]
+            case "NetworkPolicy":
+                selectors["NetworkPolicy"] = body["spec"]["podSelector"]["matchLabels"]
+            case "ServiceMonitor":
+                assert body["spec"]["selector"]["matchLabels"].items() <= service
+    for kind, selector in selectors.items():
+        assert len(selector) == 3, kind
+        assert selector.items() <= labels, kind
+
+
+def test_names_of_ports_are_those_of_the_container() -> None:
+    rendered = template(*ci_values()["full"])
+    container = one(rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    ports = {port["name"] for port in container["ports"]}
+    assert ports == {"metrics", "health", "webhooks"}
+    assert {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {
+        "health"
+    }
+    assert {port["targetPort"] for port in one(rendered, "Service")["spec"]["ports"]} == {"metrics", "webhooks"}
+    ingress = one(rendered, "NetworkPolicy")["spec"]["ingress"]
+    assert {port["port"] for rule in ingress for port in rule["ports"]} == ports
+    assert one(rendered, "PodMonitor")["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
+    assert one(rendered, "ServiceMonitor")["spec"]["endpoints"][0]["port"] == "metrics"
+
+
+@every_ci_file
+def test_roles_are_bound_to_the_pods_account(values: list[str]) -> None:
+    rendered = template(*values)
+    account = one(rendered, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"]
+    roles = {(body["kind"], key(body)) for body in rendered if body["kind"] in {"Role", "ClusterRole"}}
+    for body in rendered:
+        if body["kind"] in {"RoleBinding", "ClusterRoleBinding"}:
+            assert body["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "agora-transcription"}]
+            name = (body["metadata"].get("namespace"), body["roleRef"]["name"])
+            assert (body["roleRef"]["kind"], name) in roles
+
+
+@every_ci_file
+def test_nobody_lists_secrets_and_users_get_none(values: list[str]) -> None:
+    for body in template(*values):
+        for rule in body.get("rules", []):
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            if "secrets" in rule["resources"]:
+                assert rule["verbs"] == ["get"]
+                assert body["metadata"]["name"].endswith(("-operator", "narrow-operator"))
+
+
+def key(body: Body) -> tuple[str | None, str]:
+    return body["metadata"].get("namespace"), body["metadata"]["name"]
