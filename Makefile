@@ -13,7 +13,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak lint fmt docs tools image image-test argocd-test sbom kind kind-delete requirements clean control-plane
+.PHONY: help demo test chaos soak lint fmt docs tools image image-test e2e argocd-test sbom kind kind-delete requirements clean control-plane
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ sbom: $(VENV) ## The image's bill of materials (CycloneDX): dist/sbom.cdx.json
 	@mkdir -p $(dir $(SBOM))
 	.venv/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
 		--spec-version 1.6 --output-reproducible --output-format JSON --output-file $(SBOM)
+
+e2e: $(VENV) tools $(if $(E2E_IMAGE),,image) ## Install by Helm 3, Helm 4 and kubectl in a cluster with nodes: CONTRIBUTING.md
+	E2E_IMAGE="$(or $(E2E_IMAGE),$(IMAGE))" .venv/bin/pytest tests/e2e -m e2e -s
 
 kind: $(VENV) ## The demo on a kind cluster, for those with Docker; KEEP=1 leaves it running
 	@command -v docker >/dev/null || { echo "make kind needs Docker; 'make demo' does the same without it." >&2; exit 1; }

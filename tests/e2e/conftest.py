@@ -1,0 +1,77 @@
+"""A cluster with nodes: the one that KUBECONFIG and E2E_CONTEXT name, else a kind cluster made for the run.
+
+| variable | |
+|---|---|
+| `E2E_CONTEXT` | the context to use, by name: nothing is installed into a cluster that nobody named |
+| `E2E_IMAGE` | the image under test; without it `make e2e` builds one |
+| `E2E_LOAD` | the command that brings an image into the cluster's nodes, called with the image; without it they pull |
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agora_transcription.local.binaries import find_binaries
+from agora_transcription.local.cluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OURS = "transcription.dev/e2e"
+"""The label of the namespaces made here: where there are some, an earlier run has been interrupted."""
+CRD = "crd/transcriptiontasks.transcription.dev"
+KIND = "agora-transcription-e2e"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    return os.environ["E2E_IMAGE"]
+
+
+@pytest.fixture(scope="session")
+def cluster(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("cluster")
+    kubectl = Path(shutil.which("kubectl") or find_binaries().kubectl)
+    if context := os.environ.get("E2E_CONTEXT"):
+        load = shlex.split(os.environ.get("E2E_LOAD", ""))
+        if load:
+            subprocess.run([*load, image], check=True)
+        given = Cluster(_kubeconfig(kubectl, context, directory), kubectl, directory)
+        if given.kubectl("get", CRD, "--ignore-not-found") and not given.kubectl("get", "namespaces", "-l", OURS):
+            pytest.exit(f"{context} has TranscriptionTasks of somebody: give a cluster without", returncode=2)
+        yield given
+        given.kubectl("delete", CRD, "--ignore-not-found")
+        part = ("-l", "app.kubernetes.io/part-of=agora-transcription")
+        given.kubectl("delete", "clusterroles,clusterrolebindings", *part)
+        return
+    if shutil.which("kind") is None or shutil.which("docker") is None:
+        pytest.fail("give KUBECONFIG and E2E_CONTEXT (and E2E_LOAD), or install Docker and kind", pytrace=False)
+    kubeconfig = directory / "kind"
+    config = ROOT / "deploy" / "kind" / "cluster.yaml"
+    _kind("create", "cluster", "--config", str(config), "--kubeconfig", str(kubeconfig), "--wait", "2m")
+    try:
+        _kind("load", "docker-image", image)
+        yield Cluster(kubeconfig, kubectl, directory)
+    finally:
+        _kind("delete", "cluster", "--kubeconfig", str(kubeconfig))
+
+
+def _kubeconfig(kubectl: Path, context: str, directory: Path) -> Path:
+    """A kubeconfig that knows the one context and no other."""
+    command = [str(kubectl), "config", "view", "--raw", "--minify", "--flatten", f"--context={context}"]
+    path = directory / "kubeconfig"
+    path.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    path.chmod(0o600)
+    return path
+
+
+def _kind(*arguments: str) -> None:
+    subprocess.run(["kind", *arguments, "--name", KIND], check=True)
