@@ -132,7 +132,7 @@ EXPRESSIONS = list(expressions())
 def test_an_expression_names_what_is_served(live: Live, where: str, expression: str) -> None:
     tree = promql.parse(expression)
     assert names_in(tree), where
-    promql.walk(tree, pre_visit=lambda node: check(node, live))
+    promql.walk(tree, post_visit=lambda node: check(node, live))
 
 
 def check(node: promql.Expr, live: Live) -> None:
