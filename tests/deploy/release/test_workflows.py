@@ -75,7 +75,7 @@ def test_only_what_was_tested_is_published_and_only_what_was_published_is_releas
     assert RELEASE["jobs"]["publish"]["needs"] == "check"
     assert RELEASE["jobs"]["release"]["needs"] == "publish"
     commands = [step.get("run", "") for step in RELEASE["jobs"]["check"]["steps"]]
-    assert {"make test", "make image-test"} <= set(commands)
+    assert {"make test", "make image-test", "make e2e"} <= set(commands)
     assert 'python3 deploy/release/versions.py "$GITHUB_REF_NAME"' in commands
     assert RELEASE["defaults"]["run"]["shell"].startswith("bash"), "GitHub's default has no pipefail"
 
