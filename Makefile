@@ -16,7 +16,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 .PHONY: help demo test chaos soak lint fmt docs tools image image-test e2e argocd-test sbom kind kind-delete requirements clean control-plane
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV) ## Show a task's whole life on a real control plane; KEEP=1 leaves it running
 	@.venv/bin/agora-transcription demo $(if $(filter 1,$(KEEP)),--keep)
