@@ -18,6 +18,7 @@ from agora_transcription.controller.credentials import CredentialStore
 from agora_transcription.controller.events import EventPoster
 from agora_transcription.controller.fleet import Fleet
 from agora_transcription.controller.handlers import make_registry, make_settings
+from agora_transcription.controller.kinds import wait_until_served
 from agora_transcription.controller.lease import Election, Lock
 from agora_transcription.controller.lifecycle import Lifecycle
 from agora_transcription.controller.notifications import Receiver
@@ -92,6 +93,7 @@ class _Operator:
     ) -> None:
         self.settings = settings
         self.metrics = metrics
+        self._api = api
         self.ready = asyncio.Event()
         self.stopped = asyncio.Event()
         self.cache = TaskCache()
@@ -182,6 +184,8 @@ class _Operator:
 
     async def _watch(self, lifecycle: Lifecycle) -> None:
         """Run kopf until everything else has stopped, and a moment longer for itself; or until it fails."""
+        if not await self._is_served():
+            return
         registry = make_registry(
             self.cache, self.queue, self.reconciler, self.resync, lambda: login(self.settings.kubeconfig)
         )
@@ -214,6 +218,17 @@ class _Operator:
             watch.cancel()
         if watch.done():
             watch.result()
+
+    async def _is_served(self) -> bool:
+        """Wait until the cluster has the kind; False when told to stop before."""
+        served = asyncio.create_task(wait_until_served(self._api), name="kind")
+        stopped = asyncio.create_task(self.stopped.wait(), name="stopped")
+        try:
+            await asyncio.wait({served, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            served.cancel()
+            stopped.cancel()
+        return not self.stopped.is_set()
 
     async def serve(self, stack: AsyncExitStack, lifecycle: Lifecycle, election: Election | None) -> None:
         """Serve /metrics, /healthz and /readyz until the stack is closed."""

@@ -1,0 +1,62 @@
+"""Whether the cluster knows the kind that is watched: the CRD may come after the operator.
+
+kopf looks once, when its watch begins, and then serves what it has found: without the kind the operator would be there,
+healthy, and do nothing for ever. So the watch begins once the kind is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from kubernetes.aio import client
+
+from agora_transcription.api import GROUP, PLURAL, VERSION
+from agora_transcription.controller.replies import StoreError, answer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MISSING", "wait_until_served"]
+
+MISSING: Final = f"the cluster has no {PLURAL}.{GROUP}: apply its CustomResourceDefinition"
+
+PAUSE_SECONDS: Final = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+async def wait_until_served(api: client.ApiClient) -> None:
+    """Wait until the API server tells of the kind in both places where kopf will look."""
+    said = ""
+    while problem := await _problem(api):
+        if problem != said:
+            logger.warning("Waits: %s", problem)
+        said = problem
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _problem(api: client.ApiClient) -> str | None:
+    objects = client.CustomObjectsApi(api)
+    try:
+        groups = await answer_of("get /apis", client.ApisApi(api).get_api_versions_without_preload_content)
+        if GROUP not in _names(groups, "groups"):
+            return MISSING
+        kinds = await answer_of(
+            f"get /apis/{GROUP}/{VERSION}",
+            objects.get_api_resources_without_preload_content,
+            group=GROUP,
+            version=VERSION,
+        )
+    except StoreError as error:
+        return str(error)
+    return None if PLURAL in _names(kinds, "resources") else MISSING
+
+
+def _names(answer: object, key: str) -> Iterable[Any]:
+    """The names in a list of an answer; none where it is something else."""
+    entries = answer.get(key) if isinstance(answer, dict) else None
+    return (
+        [entry.get("name") for entry in entries or () if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
