@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from agora_transcription import __version__
 from agora_transcription.local.cluster import KubectlError
 from support import tools
 from support.helm import ci_values, one, template
@@ -93,9 +94,9 @@ def test_objects_say_what_they_belong_to(values: list[str]) -> None:
         assert labels["app.kubernetes.io/name"] == "agora-transcription"
         assert labels["app.kubernetes.io/instance"] == "agora-transcription"
         assert labels["app.kubernetes.io/part-of"] == "agora-transcription"
-        assert labels["app.kubernetes.io/version"] == "0.1.0"
+        assert labels["app.kubernetes.io/version"] == __version__
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
-        assert labels["helm.sh/chart"] == "agora-transcription-0.1.0"
+        assert labels["helm.sh/chart"] == f"agora-transcription-{__version__}"
 
 
 @every_ci_file

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agora_transcription import __version__
 from support.helm import CHART, ROOT, VERSIONS, HelmError, helm
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_a_release_is_installed_upgraded_and_uninstalled_and_the_tasks_stay(rele
 
     releases.helm("upgrade", NAME, CHART)
     assert releases.get(CRD)["metadata"]["uid"] == crd["metadata"]["uid"]
-    assert releases.get(CRD)["metadata"]["labels"]["app.kubernetes.io/version"] == "0.1.0"
+    assert releases.get(CRD)["metadata"]["labels"]["app.kubernetes.io/version"] == __version__
     assert releases.get("ttask/standup")["metadata"]["uid"] == task["metadata"]["uid"]
     upgraded = releases.get(DEPLOYMENT)
     assert upgraded["metadata"]["uid"] == deployment["metadata"]["uid"]
@@ -106,6 +107,9 @@ def test_a_release_is_installed_upgraded_and_uninstalled_and_the_tasks_stay(rele
         f"--namespace={releases.namespace}", f"--selector=app.kubernetes.io/instance={NAME},helm.sh/chart",
     )  # fmt: skip
     assert left == ""
+
+    releases.helm("install", NAME, CHART)
+    assert releases.get(CRD)["metadata"]["uid"] == crd["metadata"]["uid"]
 
 
 def test_an_upgrade_without_a_change_changes_nothing(releases: Releases) -> None:
