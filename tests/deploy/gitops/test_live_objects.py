@@ -41,7 +41,7 @@ async def shared(
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(shared: World) -> AsyncIterator[World]:
     yield shared
-    (await shared.agora.delete("/simulator/faults")).raise_for_status()
+    await undisturbed(shared)
     await shared.options(startDelay=0, stopDelay=0)
     if not shared.operator.running:
         await shared.operator.start_and_wait()
@@ -51,13 +51,18 @@ async def world(shared: World) -> AsyncIterator[World]:
         await shared.kube.wait_gone(name, 40)
 
 
+async def undisturbed(world: World) -> None:
+    (await world.agora.delete("/simulator/faults")).raise_for_status()
+    (await world.agora.post("/simulator/release")).raise_for_status()
+
+
 async def unseen(world: World) -> Body:
     world.operator.stop()
     return await world.create("standup")
 
 
 async def starting(world: World) -> Body:
-    await world.options(startDelay=2)
+    await world.options(startDelay=3)
     await world.create("standup")
     return await world.kube.wait("standup", has_reason("Starting"))
 
@@ -75,13 +80,14 @@ async def stale(world: World) -> Body:
 
 async def updating(world: World) -> Body:
     await running(world)
+    await world.faults({"operation": "update", "hold": True})
     await world.kube.patch("standup", {"languages": ["en-US", "fr-FR"]})
     return await world.kube.wait("standup", has_reason("Updating"))
 
 
 async def suspending(world: World) -> Body:
     await running(world)
-    await world.options(stopDelay=2)
+    await world.options(stopDelay=3)
     await world.kube.patch("standup", {"suspend": True})
     return await world.kube.wait("standup", has_reason("Stopping"))
 
@@ -170,11 +176,12 @@ async def test_a_live_object_is_read_as_its_test_data(
 
 async def test_through_a_life_kstatus_says_when_to_wait_and_when_all_is_done(world: World) -> None:
     seen: list[Body] = []
-    created = await world.create("standup")
-    seen.append(created)
+    seen.append(await world.create("standup"))
     seen.append(await world.running("standup"))
+    await world.faults({"operation": "update", "hold": True})
     seen.append(await world.kube.patch("standup", {"languages": ["en-US", "fr-FR"]}))
     seen.append(await world.kube.wait("standup", has_reason("Updating")))
+    await undisturbed(world)
     seen.append(await world.running("standup"))
     seen.append(await world.kube.patch("standup", {"idleTimeoutSeconds": 120}))
     seen.append(await world.running("standup"))
