@@ -64,7 +64,6 @@ def _compiled() -> dict[str, celpy.Runner]:
     return {word: environment.program(environment.compile(check[word])) for word in ("inProgress", "failed", "current")}
 
 
-# At once: the parser raises Python's recursion limit, and Hypothesis wants none of its tests to do that.
 _PROGRAMS = _compiled()
 
 
