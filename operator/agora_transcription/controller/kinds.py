@@ -23,6 +23,7 @@ __all__ = ["MISSING", "wait_until_served"]
 MISSING: Final = f"the cluster has no {PLURAL}.{GROUP}: apply its CustomResourceDefinition"
 
 PAUSE_SECONDS: Final = 2.0
+REFUSED: Final = {401, 403}
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +51,12 @@ async def _problem(api: client.ApiClient) -> str | None:
             version=VERSION,
         )
     except StoreError as error:
-        return str(error)
+        # Who refuses this refuses the watch as well, and that ends in an error which says so.
+        return None if error.code in REFUSED else str(error)
     return None if PLURAL in _names(kinds, "resources") else MISSING
 
 
 def _names(answer: object, key: str) -> Iterable[Any]:
     """The names in a list of an answer; none where it is something else."""
     entries = answer.get(key) if isinstance(answer, dict) else None
-    return (
-        [entry.get("name") for entry in entries or () if isinstance(entry, dict)] if isinstance(entries, list) else []
-    )
+    return [entry.get("name") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
