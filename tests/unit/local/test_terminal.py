@@ -65,9 +65,7 @@ def test_the_manifests_of_a_wheel_stand_beside_the_module(tmp_path: Path, monkey
         (packaged / name).mkdir(parents=True)
     monkeypatch.setattr(manifests, "_PACKAGED", packaged)
     found = manifests.find_manifests()
-    assert (found.crds, found.rbac, found.samples) == tuple(
-        packaged / name for name in ("crds", "rbac", "samples")
-    )
+    assert (found.crds, found.rbac, found.samples) == tuple(packaged / name for name in ("crds", "rbac", "samples"))
 
 
 def test_a_missing_folder_of_manifests_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
