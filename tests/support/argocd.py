@@ -53,10 +53,12 @@ class Repository:
 
     def __init__(self, directory: Path) -> None:
         self.branch = f"test-{secrets.token_hex(4)}"
-        self.url = os.environ.get("ARGOCD_REPO_URL") or f"file://{directory}/repository.git"
+        self.url = os.environ.get("ARGOCD_REPO_URL", "")
         self._work = directory / "work"
-        if self.url.startswith("file://"):
-            _run("git", "init", "--quiet", "--bare", self.url.removeprefix("file://"))
+        if not self.url:
+            bare = directory / "repository.git"
+            _run("git", "init", "--quiet", "--bare", str(bare))
+            self.url = f"file://{bare}"
         _run("git", "init", "--quiet", f"--initial-branch={self.branch}", str(self._work))
         self._git("config", "user.name", "test")
         self._git("config", "user.email", "test@example.invalid")

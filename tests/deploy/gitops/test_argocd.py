@@ -32,7 +32,8 @@ BUSY = {"status": 503, "body": "<html>busy</html>", "times": 0}
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     found = cluster_of_argocd(tmp_path_factory.mktemp("cluster"))
     found.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    found.kubectl("wait", "--for=condition=Established", "crd/transcriptiontasks.transcription.dev", "--timeout=30s")
+    established = "jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
+    found.kubectl("wait", f"--for={established}", "crd/transcriptiontasks.transcription.dev", "--timeout=30s")
     found.kubectl("apply", "-k", str(ROOT / "deploy" / "kustomize" / "rbac"))
     return found
 
