@@ -59,7 +59,6 @@ def rendered() -> dict[Path, str]:
         KUSTOMIZE / "crds" / "transcriptiontasks.yaml": _file(everywhere, {"CustomResourceDefinition"}),
         KUSTOMIZE / "rbac" / "rbac.yaml": _file(everywhere, RIGHTS),
         KUSTOMIZE / "default" / "operator.yaml": _file(everywhere, {"Deployment", "Service"}),
-        KUSTOMIZE / "namespaced" / "namespace.yaml": namespace,
         KUSTOMIZE / "namespaced" / "rbac.yaml": _file(own, RIGHTS),
         KUSTOMIZE / "namespaced" / "operator.yaml": _file(own, {"Deployment", "Service"}),
         ROOT / "deploy" / "install.yaml": f"{HEADER}{namespace}---\n" + "---\n".join(everywhere),
