@@ -16,16 +16,23 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-IMAGE: Final = r"image: ghcr\.io/agora-transcription/agora-transcription:(\S+)"
+IMAGE: Final = r"image: ghcr\.io/agora-transcription/agora-transcription:(\S+)$"
+COMMANDS: Final = r"(?:--version[ =]|/releases/download/v|\?ref=v)(\d[^\s/]*)"
+"""How the pages' commands name a release."""
 
 PLACES: Final = {
-    "pyproject.toml": r'version = "(.+)"',
-    "operator/agora_transcription/__init__.py": r'__version__ = "(.+)"',
-    "deploy/chart/Chart.yaml": r"(?:version|appVersion): (\S+)",
-    "deploy/install.yaml": rf" *(?:- )?{IMAGE}",
-    "deploy/simulator/simulator.yaml": rf" *{IMAGE}",
+    "pyproject.toml": r'^version = "(.+)"$',
+    "operator/agora_transcription/__init__.py": r'^__version__ = "(.+)"$',
+    "deploy/chart/Chart.yaml": r"^(?:version|appVersion): (\S+)$",
+    "deploy/install.yaml": IMAGE,
+    "deploy/simulator/simulator.yaml": IMAGE,
+    "deploy/argocd/apps/operator.yaml": r"^ +targetRevision: (\S+)$",
+    "deploy/flux/operator/source.yaml": r"^ +tag: (\S+)$",
+    "README.md": COMMANDS,
+    "docs/install.md": COMMANDS,
+    "docs/releasing.md": r"^\$ VERSION=(\S+)$",
 }
-"""Lines that are a version, by their file. The first file's counts."""
+"""What a version stands behind, by its file. The first file's counts."""
 
 HEADING: Final = r"## \[(\d\S*)\] - \d{4}-\d\d-\d\d"
 UNRELEASED: Final = r"What is to become (\S+)\."
@@ -36,8 +43,8 @@ def problems(root: Path, tag: str | None) -> list[str]:
     texts = {place: (root / place).read_text(encoding="utf-8") for place in (*PLACES, "CHANGELOG.md")}
     found = [
         (place, version)
-        for place, line in PLACES.items()
-        for version in re.findall(rf"^{line}$", texts[place], re.MULTILINE) or [None]
+        for place, behind in PLACES.items()
+        for version in re.findall(behind, texts[place], re.MULTILINE) or [None]
     ]
     headings = re.findall(rf"^(?:{HEADING}|{UNRELEASED})$", texts["CHANGELOG.md"], re.MULTILINE)
     found.append(("CHANGELOG.md", "".join(headings[0]) if headings else None))

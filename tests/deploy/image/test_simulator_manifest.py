@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from agora_transcription import __version__
-
 if TYPE_CHECKING:
     from agora_transcription.local.controlplane import ControlPlane
 
@@ -39,9 +37,3 @@ def test_it_is_taken_where_pod_security_is_restricted(control_plane: ControlPlan
         "spec": POD,
     }
     control_plane.kubectl("create", "--dry-run=server", "-n", namespace, "-f", "-", stdin=yaml.safe_dump(pod))
-
-
-def test_it_runs_the_image_of_this_version() -> None:
-    [container] = POD["containers"]
-    assert container["image"] == f"ghcr.io/agora-transcription/agora-transcription:{__version__}"
-    assert container["args"][0] == "simulator"
