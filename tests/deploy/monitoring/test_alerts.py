@@ -14,8 +14,9 @@ from agora_transcription import agora
 from agora_transcription.api import Reason
 from agora_transcription.controller.grounds import ABANDON_AFTER
 from agora_transcription.controller.policy import ROLLOVER_MARGIN
-from deploy.monitoring.rules import ROOT, RULE_TESTS, RULES, RUNBOOKS, Json, alerts
+from deploy.monitoring.shipped import ROOT, RULE_TESTS, RULES, RUNBOOKS, Json, alerts
 from support import tools
+from support.helm import one, template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,19 +109,14 @@ def test_the_words_that_alerts_look_for_are_the_operator_s() -> None:
 
 
 def test_the_chart_carries_the_alerts_and_has_tasks_keep_their_namespace() -> None:
-    switches = (
-        "monitoring.prometheusRule.enabled=true",
-        "monitoring.prometheusRule.renderMode=alwaysRender",
-        "operator.metrics.podMonitor.enabled=true",
-        "operator.metrics.podMonitor.renderMode=alwaysRender",
-        "operator.metrics.serviceMonitor.enabled=true",
-        "operator.metrics.serviceMonitor.renderMode=alwaysRender",
+    monitors = {"PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"}
+    objects = template(
+        "--set=monitoring.prometheusRule.enabled=true",
+        "--set=operator.metrics.podMonitor.enabled=true",
+        "--set=operator.metrics.serviceMonitor.enabled=true",
+        *(f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in ("PrometheusRule", *monitors)),
     )
-    chart = ROOT / "deploy" / "chart"
-    rendered = run(tools.find("helm4"), "template", "agora-transcription", chart, "--set", ",".join(switches))
-    objects: dict[str, Json] = {
-        found["kind"]: found["spec"] for found in yaml.safe_load_all(rendered) if "spec" in found
-    }
-    assert objects["PrometheusRule"] == yaml.safe_load(RULES.read_text())
-    for endpoint in (*objects["PodMonitor"]["podMetricsEndpoints"], *objects["ServiceMonitor"]["endpoints"]):
+    assert one(objects, "PrometheusRule")["spec"] == yaml.safe_load(RULES.read_text())
+    for kind, endpoints in monitors.items():
+        [endpoint] = one(objects, kind)["spec"][endpoints]
         assert endpoint["honorLabels"] is True

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from deploy.monitoring.rules import DASHBOARD, Json
+from deploy.monitoring.shipped import DASHBOARD, Json
 
 BOARD: Json = json.loads(DASHBOARD.read_text())
 PANELS: list[Json] = BOARD["panels"]

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.monitoring.rules import DASHBOARD, ROOT, RUNBOOKS, Json, alerts
+from deploy.monitoring.shipped import DASHBOARD, ROOT, RUNBOOKS, Json, alerts
 from support.kube import has_reason
 from support.processes import free_port
 from support.world import CREDENTIALS, World, a_world

@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "chart" / "files" / "alerts.yaml"
-RULE_TESTS = sorted((ROOT / "deploy" / "monitoring" / "tests").glob("*.yaml"))
+RULE_TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
 DASHBOARD = ROOT / "deploy" / "chart" / "files" / "dashboards" / "agora-transcription.json"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 
