@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a script beside the page that it writes, no package
-"""Writes the tables of fields from the CRD: `docs/reference.md`, and the block of the README between its markers.
+"""Writes `docs/reference.md` from the CRD.
 
-The CRD's descriptions are what `kubectl explain` prints; here the same words stand on a page. A test holds that both
-files are as this script would write them.
+The CRD's descriptions are what `kubectl explain` prints; here the same words stand on a page. A test holds that the page
+is as this script would write it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Row", "main", "readme", "reference", "rows"]
+__all__ = ["Row", "main", "reference", "rows"]
 
 ROOT = Path(__file__).parents[1]
 CRD = ROOT / "crds" / "transcriptiontasks.yaml"
 REFERENCE = ROOT / "docs" / "reference.md"
-README = ROOT / "README.md"
-
-BEGIN, END = "<!-- fields -->", "<!-- /fields -->"
 
 Schema = dict[str, Any]
 
@@ -44,11 +41,9 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the page."""
     crd = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     REFERENCE.write_text(reference(crd), encoding="utf-8")
-    if README.exists():
-        README.write_text(readme(README.read_text(encoding="utf-8"), crd), encoding="utf-8")
 
 
 def reference(crd: Schema) -> str:
@@ -101,37 +96,25 @@ Field selectors: {", ".join(f"`{field['jsonPath'].removeprefix('.')}`" for field
 """
 
 
-def readme(text: str, crd: Schema) -> str:
-    """The README with its table of fields made anew; unchanged where it has no markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        return text
-    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return f"{before}{BEGIN}\n{_table(spec, 'spec', depth=1)}\n{END}{after}"
-
-
-def rows(schema: Schema, path: str, *, depth: int | None = None) -> Iterator[Row]:
+def rows(schema: Schema, path: str) -> Iterator[Row]:
     """The fields of an object, each followed by its own.
 
     Args:
         schema: The object's.
         path: Where it stands, as `spec`.
-        depth: Levels to go down; None for all.
     """
     for name, child in schema.get("properties", {}).items():
         here = f"{path}.{name}"
         default = yaml.safe_dump(child["default"], default_flow_style=True).split("\n")[0] if "default" in child else ""
         yield Row(here, _kind(child), default, child["description"])
-        if depth is None or depth > 1:
-            inner, suffix = (child["items"], "[]") if "items" in child else (child, "")
-            yield from rows(inner, here + suffix, depth=None if depth is None else depth - 1)
+        inner, suffix = (child["items"], "[]") if "items" in child else (child, "")
+        yield from rows(inner, here + suffix)
 
 
-def _table(schema: Schema, path: str, *, depth: int | None = None, with_default: bool = True) -> str:
+def _table(schema: Schema, path: str, *, with_default: bool = True) -> str:
     head = "| field | type | default | |\n|---|---|---|---|" if with_default else "| field | type | |\n|---|---|---|"
     lines = [head]
-    for row in rows(schema, path, depth=depth):
+    for row in rows(schema, path):
         default = f" {f'`{_cell(row.default)}`' if row.default else ''} |" if with_default else ""
         name = row.path.removeprefix(f"{path}.")
         lines.append(f"| `{name}` | {_cell(row.kind)} |{default} {_cell(row.description)} |")

@@ -69,12 +69,6 @@ def test_a_reason_stands_under_what_the_operator_makes_of_the_failure(
     assert verdict.reason in reasons_by_section()[STALLED if verdict.stalled else TRIED_AGAIN]
 
 
-def test_the_readme_has_the_reasons_of_every_failure() -> None:
-    failures = section_of(ROOT / "README.md", "When something fails")
-    page = reasons_by_section()
-    assert sorted(first_cells(failures)) == sorted(page[TRIED_AGAIN] + page[STALLED])
-
-
 def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is() -> None:
     expected = []
     for name, field in OperatorSettings.model_fields.items():

@@ -1,4 +1,4 @@
-"""The tables of fields are those of the CRD."""
+"""The reference is what the CRD says."""
 
 from __future__ import annotations
 
@@ -31,12 +31,6 @@ def test_reference_is_what_the_crd_says(generator: ModuleType) -> None:
     assert page == generator.reference(CRD), "run make docs"
 
 
-def test_readme_has_the_fields_of_the_crd(generator: ModuleType) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert generator.BEGIN in text
-    assert text == generator.readme(text, CRD), "run make docs"
-
-
 def test_reference_has_a_row_for_each_field(generator: ModuleType) -> None:
     properties = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     page = generator.reference(CRD)
@@ -45,16 +39,3 @@ def test_reference_has_a_row_for_each_field(generator: ModuleType) -> None:
         assert len(paths) > 20
         for path in paths:
             assert f"| `{path}` | " in page
-
-
-def test_readme_block_is_replaced_and_the_rest_kept(generator: ModuleType) -> None:
-    old = f"before\n{generator.BEGIN}\nold\n{generator.END}\nafter\n"
-    new = generator.readme(old, CRD)
-    assert new.startswith(f"before\n{generator.BEGIN}\n| field |")
-    assert new.endswith(f"|\n{generator.END}\nafter\n")
-    assert "old\n" not in new
-    assert generator.readme(new, CRD) == new
-
-
-def test_text_without_markers_is_left_alone(generator: ModuleType) -> None:
-    assert generator.readme("nothing here\n", CRD) == "nothing here\n"
