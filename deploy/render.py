@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script beside what it writes, no package
 """Writes what is made from the chart: the chart's own copy of the CRD, its README, deploy/kustomize and install.yaml.
 
 `make manifests` runs it; a test holds that all files are as it would write them. What only Helm reads is left out of

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a script of the release workflow, no package
 """Checks that everything which names the project's version names the same one; with a tag, that it is the tag's.
 
     python3 deploy/release/versions.py [vX.Y.Z]

@@ -105,7 +105,7 @@ def test_it_starts_soon() -> None:
         before = time.monotonic()
         run("--version")
         took.append(time.monotonic() - before)
-    print(f"\n--version, with the container's own start: {statistics.median(took):.2f} s")  # noqa: T201
+    print(f"\n--version, with the container's own start: {statistics.median(took):.2f} s")
     assert statistics.median(took) < VERSION_SECONDS
 
 
@@ -156,9 +156,9 @@ async def figures(world: World) -> None:
     world.operator.start()
     await world.operator.wait_for(f"{world.operator.health}/healthz")
     healthy = time.monotonic() - before
-    print(f"\n/healthz 200 after {healthy:.2f} s")  # noqa: T201
+    print(f"\n/healthz 200 after {healthy:.2f} s")
     await world.operator.wait_for(f"{world.operator.health}/readyz")
-    print(f"/readyz 200 after {time.monotonic() - before:.2f} s")  # noqa: T201
+    print(f"/readyz 200 after {time.monotonic() - before:.2f} s")
     assert healthy < HEALTHY_SECONDS
     assert await memory_at_rest(world, "no task") < LIMIT_MIB / 2
     names = [f"t{number:04}" for number in range(TASKS)]
@@ -172,7 +172,7 @@ async def figures(world: World) -> None:
     await asyncio.gather(*(create(name) for name in names))
     for name in names:
         await world.running(name, 300)
-    print(f"{TASKS} tasks Running after {time.monotonic() - before:.0f} s")  # noqa: T201
+    print(f"{TASKS} tasks Running after {time.monotonic() - before:.0f} s")
     assert await memory_at_rest(world, f"{TASKS} tasks") < LIMIT_MIB / 2
 
 
@@ -186,5 +186,5 @@ async def memory_at_rest(world: World, what: str) -> float:
         resident.append((value("process_resident_memory_bytes") or 0) / MIB)
         await asyncio.sleep(1)  # what is measured is how it rests
     used = ((value("process_cpu_seconds_total") or 0) - cpu) / (time.monotonic() - before)
-    print(f"{what}: {max(resident):.0f} MiB, {used * 1000:.0f} m of a core")  # noqa: T201
+    print(f"{what}: {max(resident):.0f} MiB, {used * 1000:.0f} m of a core")
     return max(resident)
