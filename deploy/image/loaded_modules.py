@@ -1,4 +1,4 @@
-"""Print the files of all modules that the command's parts load, for the byte code in the image."""  # noqa: INP001
+"""Print the files of all modules that the command's parts load, for the byte code in the image."""
 
 import importlib
 import pkgutil
@@ -10,4 +10,4 @@ for module in pkgutil.walk_packages(agora_transcription.__path__, "agora_transcr
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 files = {getattr(module, "__file__", None) or "" for module in sys.modules.values()} - {__file__}
-print(*sorted(file for file in files if file.endswith(".py")), sep="\n")  # noqa: T201 - its output is read by compileall
+print(*sorted(file for file in files if file.endswith(".py")), sep="\n")
