@@ -13,20 +13,20 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from agora_transcription.controller.lease import Election
 
-__all__ = ["Lifecycle"]
+__all__ = ["FAILED", "Lifecycle", "done_before"]
 
 LIMIT: Final = 9.5
 """Seconds from the signal until the process is ended whatever is still going on; Kubernetes gives a Pod 30."""
 
 FAILED: Final = 1
-"""The exit code of a process that has lost its Lease, or has not stopped in time."""
+"""The exit code of a process that has lost its Lease or its CRD, or has not stopped in time."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,17 +75,8 @@ class Lifecycle:
             return True
         self._leads(0)
         logger.info("Waits for the Lease %s", election)
-        acquired = asyncio.create_task(election.acquire(), name="election")
-        told = asyncio.create_task(self.stopping.wait(), name="stop")
-        try:
-            await asyncio.wait({acquired, told}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            told.cancel()
-            acquired.cancel()
-            await asyncio.wait({acquired, told})
-        if self.stopping.is_set():
+        if not await done_before(self.stopping, election.acquire()):
             return False
-        acquired.result()
         self._renewals = group.create_task(self._renew(election), name="renewals")
         self.acting = True
         self._leads(1)
@@ -120,6 +111,24 @@ class Lifecycle:
         limit.daemon = True
         limit.start()
         logger.info("%s: stops", number.name)
+
+
+async def done_before(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Do some work that waits; False, and the work is cut off, when told to stop before it is done.
+
+    Neither is left running, and where the work fails this does.
+    """
+    both = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+    if stop.is_set():
+        return False
+    both[0].result()
+    return True
 
 
 def _exit() -> NoReturn:

@@ -15,12 +15,12 @@ from agora_transcription.controller.cache import TaskCache
 from agora_transcription.controller.calls import Caller
 from agora_transcription.controller.connection import connect, login
 from agora_transcription.controller.credentials import CredentialStore
+from agora_transcription.controller.discovery import MISSING, find_problem, wait_until_served
 from agora_transcription.controller.events import EventPoster
 from agora_transcription.controller.fleet import Fleet
 from agora_transcription.controller.handlers import make_registry, make_settings
-from agora_transcription.controller.kinds import wait_until_served
 from agora_transcription.controller.lease import Election, Lock
-from agora_transcription.controller.lifecycle import Lifecycle
+from agora_transcription.controller.lifecycle import FAILED, Lifecycle, done_before
 from agora_transcription.controller.notifications import Receiver
 from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.reconciler import Reconciler, Services
@@ -184,7 +184,7 @@ class _Operator:
 
     async def _watch(self, lifecycle: Lifecycle) -> None:
         """Run kopf until everything else has stopped, and a moment longer for itself; or until it fails."""
-        if not await self._is_served():
+        if not await done_before(self.stopped, wait_until_served(self._api)):
             return
         registry = make_registry(
             self.cache, self.queue, self.reconciler, self.resync, lambda: login(self.settings.kubeconfig)
@@ -192,8 +192,9 @@ class _Operator:
 
         @kopf.on.cleanup(registry=registry)
         async def drain(**_: object) -> None:
-            # Already done, unless it is kopf that ends first.
+            # Already done, unless it is kopf that ends first. It then waits for what waits for `stopped`, for 5 s.
             await self._drain()
+            self.stopped.set()
 
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
@@ -213,22 +214,21 @@ class _Operator:
         watch.add_done_callback(lambda _: self.stopped.set())
         try:
             await self.stopped.wait()
-            await asyncio.wait({watch}, timeout=WATCH_GRACE)
+            await asyncio.wait({watch}, timeout=WATCH_GRACE if lifecycle.stopping.is_set() else None)
         finally:
             watch.cancel()
         if watch.done():
-            watch.result()
+            await self._say_why(watch)
 
-    async def _is_served(self) -> bool:
-        """Wait until the cluster has the kind; False when told to stop before."""
-        served = asyncio.create_task(wait_until_served(self._api), name="kind")
-        stopped = asyncio.create_task(self.stopped.wait(), name="stopped")
+    async def _say_why(self, watch: asyncio.Task[None]) -> None:
+        """Fail as the watch has; where the CRD is gone, with what to do instead of kopf's way to its 404."""
         try:
-            await asyncio.wait({served, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            served.cancel()
-            stopped.cancel()
-        return not self.stopped.is_set()
+            watch.result()
+        except Exception:
+            if await find_problem(self._api) != MISSING:
+                raise
+            logger.critical("The watch has ended, and this process with it: %s", MISSING)
+            raise SystemExit(FAILED) from None
 
     async def serve(self, stack: AsyncExitStack, lifecycle: Lifecycle, election: Election | None) -> None:
         """Serve /metrics, /healthz and /readyz until the stack is closed."""

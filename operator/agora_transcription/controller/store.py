@@ -1,4 +1,6 @@
-"""The only door to Kubernetes: every request that the operator makes beyond kopf's watch.
+"""The only door to objects in Kubernetes: every request about them that the operator makes beyond kopf's watch.
+
+The Lease (`lease.py`) and the question whether there is a CRD (`discovery.py`) have their own.
 
 Writes to an object carry the resourceVersion that they were decided on, so a decision on an old object never overwrites
 a newer one: the API server answers 409, and the decision is made anew.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agora_transcription.controller import lifecycle as module
-from agora_transcription.controller.lifecycle import Lifecycle
+from agora_transcription.controller.lifecycle import Lifecycle, done_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +166,53 @@ async def test_from_the_signal_on_nothing_is_called_any_more(
     assert not lifecycle.may_call()
     assert exits == [module.LIMIT], "the limit is set once, by the first signal"
     assert module.LIMIT < 10
+
+
+class Work:
+    """Goes on until it is told how to end, and takes a moment to be cut off."""
+
+    def __init__(self) -> None:
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.cut_off = False
+
+    async def run(self) -> None:
+        try:
+            await self.end
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)
+            self.cut_off = True
+            raise
+
+
+async def test_work_that_is_done_before_the_stop_is_said_to_be() -> None:
+    work = Work()
+    work.end.set_result(None)
+    assert await done_before(asyncio.Event(), work.run())
+    assert len(asyncio.all_tasks()) == 1, "nothing waits for the stop any more"
+
+
+async def test_told_to_stop_work_has_been_cut_off_when_that_is_said() -> None:
+    work, stop = Work(), asyncio.Event()
+    stop.set()
+    assert not await done_before(stop, work.run())
+    assert work.cut_off
+
+
+async def test_work_that_fails_is_not_taken_for_done() -> None:
+    work = Work()
+    work.end.set_exception(KeyError("groups"))
+    with pytest.raises(KeyError, match="groups"):
+        await done_before(asyncio.Event(), work.run())
+
+
+async def test_with_who_waits_for_it_the_work_is_cut_off() -> None:
+    work = Work()
+    waiting = asyncio.create_task(done_before(asyncio.Event(), work.run()))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.cut_off
 
 
 BLOCKED = """

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from agora_transcription.controller import kinds
+from agora_transcription.controller import discovery
 
 GROUPS = {"groups": [{"name": "apps"}, {"name": "transcription.dev"}]}
 KINDS = {"resources": [{"name": "transcriptiontasks"}, {"name": "transcriptiontasks/status"}]}
@@ -18,7 +18,7 @@ KINDS = {"resources": [{"name": "transcriptiontasks"}, {"name": "transcriptionta
 
 async def waited_for(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, Any, int, Any]) -> list[str]:
     """Give one of these answers with each look, the last of them for good; what was asked until the wait was over."""
-    monkeypatch.setattr(kinds, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(discovery, "PAUSE_SECONDS", 0.0)
     asked: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -33,7 +33,7 @@ async def waited_for(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, Any, 
     async with TestServer(app) as server, asyncio.timeout(10):
         api = client.ApiClient(client.Configuration(host=str(server.make_url("")).rstrip("/")))
         try:
-            await kinds.wait_until_served(api)
+            await discovery.wait_until_served(api)
         finally:
             await api.close()  # type: ignore[no-untyped-call]
     return asked

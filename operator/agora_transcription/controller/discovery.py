@@ -1,7 +1,8 @@
-"""Whether the cluster knows the kind that is watched: the CRD may come after the operator.
+"""Whether the cluster knows the kind that is watched: the CRD may come after the operator, and may go.
 
 kopf looks once, when its watch begins, and then serves what it has found: without the kind the operator would be there,
-healthy, and do nothing for ever. So the watch begins once the kind is there.
+healthy, and do nothing for ever. So the watch begins once the kind is there; and when it goes the process ends, and the
+next one waits for it again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from agora_transcription.controller.replies import StoreError, answer_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MISSING", "wait_until_served"]
+__all__ = ["MISSING", "find_problem", "wait_until_served"]
 
 MISSING: Final = f"the cluster has no {PLURAL}.{GROUP}: apply its CustomResourceDefinition"
 
@@ -31,14 +32,15 @@ logger = logging.getLogger(__name__)
 async def wait_until_served(api: client.ApiClient) -> None:
     """Wait until the API server tells of the kind in both places where kopf will look."""
     said = ""
-    while problem := await _problem(api):
+    while problem := await find_problem(api):
         if problem != said:
             logger.warning("Waits: %s", problem)
         said = problem
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _problem(api: client.ApiClient) -> str | None:
+async def find_problem(api: client.ApiClient) -> str | None:
+    """Why there is nothing to watch, `MISSING` where that is known; None where there is, or the watch will tell."""
     objects = client.CustomObjectsApi(api)
     try:
         groups = await answer_of("get /apis", client.ApisApi(api).get_api_versions_without_preload_content)
