@@ -1,6 +1,6 @@
-"""Containers of the image, run by whichever of Docker and Podman is here.
+"""Containers of the image.
 
-From the environment: IMAGE; RUNNER, where a command needs more than its name (`podman --runtime runc`);
+From the environment, as make sets it: IMAGE; RUNNER, which runs containers (`docker`, or `podman --runtime runc`);
 RUN_FLAGS, which are given to every `run`.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import uuid
 from typing import TYPE_CHECKING, Any, Final
@@ -22,29 +21,17 @@ if TYPE_CHECKING:
 
 IMAGE: Final = os.environ.get("IMAGE", f"localhost/agora-transcription:{__version__}")
 
+RUNNER: Final = shlex.split(os.environ.get("RUNNER", "docker"))
+
 RESTRICTED: Final = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 """What a namespace with restricted Pod Security asks for, and the read-only root that the manifests add."""
-
-
-def runner() -> list[str]:
-    """The command that runs containers."""
-    if named := os.environ.get("RUNNER"):
-        return shlex.split(named)
-    for candidate in ("docker", "podman"):
-        # Docker's command is often there without its engine.
-        if (
-            shutil.which(candidate)
-            and subprocess.run([candidate, "info"], capture_output=True, check=False).returncode == 0
-        ):
-            return [candidate]
-    raise AssertionError("neither Docker nor Podman runs containers here: start one, or name another in RUNNER")
 
 
 def run_command(*options: str) -> list[str]:
     """`run` with everything but the image."""
     # Podman's own --read-only leaves /tmp writable; Kubernetes does not.
-    tmpfs = ["--read-only-tmpfs=false"] if "podman" in runner()[0] else []
-    return [*runner(), "run", "--rm", *shlex.split(os.environ.get("RUN_FLAGS", "")), *RESTRICTED, *tmpfs, *options]
+    tmpfs = ["--read-only-tmpfs=false"] if "podman" in RUNNER[0] else []
+    return [*RUNNER, "run", "--rm", *shlex.split(os.environ.get("RUN_FLAGS", "")), *RESTRICTED, *tmpfs, *options]
 
 
 def run(*arguments: str, options: tuple[str, ...] = ()) -> str:
@@ -62,7 +49,7 @@ def python(code: str) -> Any:
 def inspected() -> dict[str, Any]:
     """What the image says of itself."""
     found: list[dict[str, Any]] = json.loads(
-        subprocess.run([*runner(), "image", "inspect", IMAGE], capture_output=True, check=True).stdout
+        subprocess.run([*RUNNER, "image", "inspect", IMAGE], capture_output=True, check=True).stdout
     )
     return found[0]
 
@@ -87,5 +74,5 @@ class OperatorContainer(Operator):
 
     def remove(self) -> None:
         """End the container, in whichever state it is; the process that started it ends with it."""
-        subprocess.run([*runner(), "rm", "--force", self.name], capture_output=True, check=False)
+        subprocess.run([*RUNNER, "rm", "--force", self.name], capture_output=True, check=False)
         self.kill()
