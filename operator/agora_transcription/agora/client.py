@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -159,7 +161,7 @@ class AgoraClient:
             ):
                 return response, await _read(response)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, TimeoutError, OSError) as failure:
-            return _unanswered(call, failure)
+            return _unanswered(call, failure, urlsplit(self._base_url).netloc)
 
 
 async def _read(response: httpx.Response) -> bytes:
@@ -225,11 +227,11 @@ def _transport(permit: Permit) -> AiohttpTransport:
     return AiohttpTransport(verify=context, limits=_LIMITS, client=session)
 
 
-def _unanswered(call: Call, failure: Exception) -> AgoraError:
+def _unanswered(call: Call, failure: Exception, host: str) -> AgoraError:
     """Whether a call without an answer can have reached Agora.
 
     The transport reports a server that hung up as a ConnectTimeout, though the request had been sent; what aiohttp
-    itself said, the cause, tells the two apart. Its message names the URL, so only its class is passed on.
+    itself said, the cause, tells the two apart. Its message names the URL, which is never passed on.
     """
     cause = failure.__cause__ if isinstance(failure.__cause__, aiohttp.ClientError) else failure
     if isinstance(cause, _NotPermittedAfterAll):
@@ -245,7 +247,24 @@ def _unanswered(call: Call, failure: Exception) -> AgoraError:
         | aiohttp.ConnectionTimeoutError
         | aiohttp.InvalidURL,
     )
-    return (NotSent if unsent else Ambiguous)(call.operation, text=type(cause).__name__)
+    if unsent:
+        return NotSent(call.operation, text=f"{host}: {_in_words(cause)}")
+    return Ambiguous(call.operation, text=type(cause).__name__)
+
+
+def _in_words(cause: BaseException) -> str:
+    """Why there was no connection, as somebody who has to mend it would say."""
+    match cause:
+        case aiohttp.ClientConnectorDNSError():
+            return "there is no such host name"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not trusted"
+        case aiohttp.ClientConnectorSSLError():
+            return "the TLS handshake fails"
+        case aiohttp.ClientConnectorError() if cause.errno:
+            return os.strerror(cause.errno).lower()
+        case _:
+            return type(cause).__name__
 
 
 def _without_urls(record: logging.LogRecord) -> bool:
