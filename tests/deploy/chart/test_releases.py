@@ -1,4 +1,4 @@
-"""Helm 3 and Helm 4 install, upgrade and uninstall the chart on the real API server, and the tasks stay.
+"""Helm 3 and Helm 4 install, upgrade and uninstall the chart on a real API server, and the tasks stay.
 
 No Pod runs here, as there is no node; `make e2e` has those.
 """
@@ -9,119 +9,181 @@ import json
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agora_transcription import __version__
-from support.helm import CHART, ROOT, VERSIONS, HelmError, helm
+from agora_transcription.local.cluster import KubectlError
+from agora_transcription.local.controlplane import ControlPlane
+from support.helm import CHART, NAME, ROOT, VERSIONS, HelmError, helm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agora_transcription.local.controlplane import ControlPlane
-
-Body = dict[str, Any]
+    from support.kube import Body
 
 CRD = "crd/transcriptiontasks.transcription.dev"
-NAME = "tested"  # not the usual one: its cluster-wide roles are other tests'
-DEPLOYMENT = "deployment/tested-agora-transcription-operator"
+DEPLOYMENT = "deployment/agora-transcription-operator"
+ROLE = "clusterrole/agora-transcription-operator"
+CRDS = f"--filename={ROOT / 'crds'}"
+INSTALL = f"--filename={ROOT / 'deploy' / 'install.yaml'}"
+SAMPLE = f"--filename={ROOT / 'deploy' / 'samples' / 'transcriptiontask.yaml'}"
+
+TAKE_OVER = {"helm3": ["--take-ownership"], "helm4": ["--take-ownership", "--server-side=false"]}
+"""As docs/upgrading.md has it."""
+
+THIS = ("--log-level", "delete", "taskId")
+ANOTHER = ("--formerly", "update", "formerId")
+"""What only this version of the chart has, and only the other: an argument, a verb of the role, a field of the CRD."""
 
 
 class Releases:
-    """One version of Helm on the cluster, in a namespace."""
+    """One version of Helm, and what it has made."""
 
-    def __init__(self, control_plane: ControlPlane, namespace: str, version: str, home: Path) -> None:
-        self.control_plane = control_plane
-        self.namespace = namespace
-        self._version = version
+    def __init__(self, cluster: ControlPlane, version: str, home: Path) -> None:
+        self.cluster = cluster
+        self.version = version
         # Of its own, with the discovery of this API server: ports are used again.
-        self._environment = {**os.environ, "HOME": str(home), "KUBECONFIG": str(control_plane.kubeconfig)}
+        self._environment = {**os.environ, "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig)}
         for kind in ("CACHE", "CONFIG", "DATA"):
             self._environment[f"HELM_{kind}_HOME"] = str(home / kind.lower())
 
     def helm(self, *arguments: str | Path) -> str:
-        return helm(self._version, *arguments, f"--namespace={self.namespace}", environment=self._environment)
+        return helm(self.version, *arguments, f"--namespace={NAME}", environment=self._environment)
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.cluster.kubectl(*arguments, f"--namespace={NAME}")
 
     def get(self, what: str) -> Body:
-        found: Body = json.loads(self.control_plane.kubectl("get", what, f"--namespace={self.namespace}", "-ojson"))
+        found: Body = json.loads(self.kubectl("get", what, "-ojson"))
         return found
+
+    def start(self) -> None:
+        """A task is there."""
+        self.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+        self.kubectl("apply", SAMPLE)
+
+    def uids(self) -> list[str]:
+        """Of what must live on, whatever Helm does."""
+        return [self.get(what)["metadata"]["uid"] for what in (CRD, "ttask/standup")]
+
+    def has(self, *marks: str) -> bool:
+        """Whether it is the version with these, and not the one with the others."""
+        return self._marks() == set(marks)
+
+    def _marks(self) -> set[str]:
+        [schema] = [version["schema"]["openAPIV3Schema"] for version in self.get(CRD)["spec"]["versions"]]
+        [container] = self.get(DEPLOYMENT)["spec"]["template"]["spec"]["containers"]
+        arguments = {argument.partition("=")[0] for argument in container["args"]}
+        verbs = {verb for rule in self.get(ROLE)["rules"] for verb in rule["verbs"]}
+        return (arguments | verbs | set(schema["properties"]["status"]["properties"])) & {*THIS, *ANOTHER}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ControlPlane]:
+    """One of its own: here the CRD comes and goes."""
+    with ControlPlane() as started:
+        started.kubectl("create", "namespace", NAME)
+        started.kubectl("label", "namespace", NAME, "pod-security.kubernetes.io/enforce=restricted")
+        yield started
 
 
 @pytest.fixture(params=VERSIONS)
-def releases(
-    control_plane: ControlPlane, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Releases]:
-    control_plane.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    made = Releases(control_plane, namespace, request.param, tmp_path)
+def releases(cluster: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Releases]:
+    made = Releases(cluster, request.param, tmp_path)
     yield made
     made.helm("uninstall", NAME, "--ignore-not-found")
+    cluster.kubectl("delete", CRD, "--ignore-not-found")
 
 
 @pytest.fixture
-def previous(tmp_path: Path) -> Path:
-    """The chart as it might have been: an earlier version, without one setting."""
-    chart = shutil.copytree(CHART, tmp_path / "previous")
-    manifest = chart / "Chart.yaml"
-    manifest.write_text(re.sub(r"^(version|appVersion): .*$", r"\1: 0.0.9", manifest.read_text(), flags=re.MULTILINE))
-    template = chart / "templates" / "operator-deployment.yaml"
-    lines = [line for line in template.read_text().splitlines() if "--log-level" not in line]
-    template.write_text("\n".join(lines))
+def another(tmp_path: Path) -> Path:
+    """The chart as an earlier or later version might be."""
+    chart = shutil.copytree(CHART, tmp_path / "another")
+    for file, this, other in (
+        ("Chart.yaml", __version__, "0.0.9"),
+        ("templates/operator-deployment.yaml", "--log-level={{ .logLevel }}", "--formerly=known"),
+        ("templates/_helpers.tpl", "patch, delete]", "patch, update]"),
+        ("templates/crd.yaml", "\n                taskId:\n", "\n                formerId:\n"),
+    ):
+        text = (chart / file).read_text()
+        assert this in text
+        (chart / file).write_text(text.replace(this, other))
     return chart
 
 
-def test_a_release_is_installed_upgraded_and_uninstalled_and_the_tasks_stay(releases: Releases, previous: Path) -> None:
-    # The suite has applied the CRD with kubectl.
-    said = releases.helm("install", NAME, previous, "--take-ownership")
+def test_a_release_is_installed_upgraded_and_uninstalled_and_the_tasks_stay(releases: Releases, another: Path) -> None:
+    said = releases.helm("install", NAME, another)
     assert f"rollout status {DEPLOYMENT}" in said
     assert "WARNING" not in said
-    releases.control_plane.kubectl(
-        "apply",
-        f"--namespace={releases.namespace}",
-        f"--filename={ROOT / 'deploy' / 'samples' / 'transcriptiontask.yaml'}",
-    )
-    crd, deployment, task = (releases.get(what) for what in (CRD, DEPLOYMENT, "ttask/standup"))
-    assert crd["metadata"]["labels"]["app.kubernetes.io/version"] == "0.0.9"
+    releases.start()
+    before = releases.uids()
+    deployment = releases.get(DEPLOYMENT)["metadata"]["uid"]
+    assert releases.has(*ANOTHER)
 
     releases.helm("upgrade", NAME, CHART)
-    assert releases.get(CRD)["metadata"]["uid"] == crd["metadata"]["uid"]
-    assert releases.get(CRD)["metadata"]["labels"]["app.kubernetes.io/version"] == __version__
-    assert releases.get("ttask/standup")["metadata"]["uid"] == task["metadata"]["uid"]
-    upgraded = releases.get(DEPLOYMENT)
-    assert upgraded["metadata"]["uid"] == deployment["metadata"]["uid"]
-    assert "--log-level=info" in upgraded["spec"]["template"]["spec"]["containers"][0]["args"]
-
+    assert releases.has(*THIS)
+    generation = releases.get(DEPLOYMENT)["metadata"]["generation"]
+    releases.helm("upgrade", NAME, CHART)
+    assert releases.get(DEPLOYMENT)["metadata"]["generation"] == generation, "without a change nothing is replaced"
     releases.helm("rollback", NAME, "1")
-    args = releases.get(DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert "--log-level=info" not in args
+    assert releases.has(*ANOTHER)
+    assert releases.get(DEPLOYMENT)["metadata"]["uid"] == deployment
 
     said = releases.helm("uninstall", NAME)
     assert "kept due to the resource policy" in said
     assert "transcriptiontasks.transcription.dev" in said
-    assert releases.get(CRD)["metadata"]["uid"] == crd["metadata"]["uid"]
     assert "deletionTimestamp" not in releases.get(CRD)["metadata"]
-    assert releases.get("ttask/standup")["metadata"]["uid"] == task["metadata"]["uid"]
-    left = releases.control_plane.kubectl(
+    left = releases.kubectl(
         "get", "all,sa,role,rolebinding,clusterrole,clusterrolebinding", "-oname",
-        f"--namespace={releases.namespace}", f"--selector=app.kubernetes.io/instance={NAME},helm.sh/chart",
+        f"--selector=app.kubernetes.io/instance={NAME},helm.sh/chart",
     )  # fmt: skip
     assert left == ""
 
     releases.helm("install", NAME, CHART)
-    assert releases.get(CRD)["metadata"]["uid"] == crd["metadata"]["uid"]
+    assert releases.has(*THIS)
+    assert releases.uids() == before
 
 
-def test_an_upgrade_without_a_change_changes_nothing(releases: Releases) -> None:
-    releases.helm("install", NAME, CHART, "--take-ownership")
-    before = releases.get(DEPLOYMENT)["metadata"]["generation"]
-    releases.helm("upgrade", NAME, CHART)
-    assert releases.get(DEPLOYMENT)["metadata"]["generation"] == before
-
-
-def test_a_crd_of_somebody_else_is_not_taken_without_being_asked_to(releases: Releases) -> None:
-    releases.control_plane.kubectl("annotate", CRD, "meta.helm.sh/release-name=another", "--overwrite")
+def test_what_kubectl_has_installed_is_taken_over_and_upgraded_ever_after(releases: Releases, another: Path) -> None:
+    releases.cluster.kubectl("apply", "--server-side", INSTALL)
+    releases.start()
+    before = [*releases.uids(), releases.get(DEPLOYMENT)["metadata"]["uid"]]
     with pytest.raises(HelmError, match="cannot be imported into the current release"):
         releases.helm("install", NAME, CHART)
-    said = releases.helm("install", NAME, CHART, "--set=crds.enabled=false")
+
+    # With a difference at once, or the first version to differ would be the first that shows a conflict.
+    releases.helm("install", NAME, CHART, "--set=operator.workers=7", *TAKE_OVER[releases.version])
+    releases.helm("upgrade", NAME, another)
+    assert releases.has(*ANOTHER)
+    releases.helm("upgrade", NAME, CHART, "--set=operator.replicas=2")
+    assert releases.has(*THIS)
+    releases.helm("rollback", NAME, "2")
+    assert releases.has(*ANOTHER)
+    assert [*releases.uids(), releases.get(DEPLOYMENT)["metadata"]["uid"]] == before
+
+
+def test_a_crd_that_kubectl_has_applied_is_taken_over_and_upgraded(releases: Releases, another: Path) -> None:
+    releases.cluster.kubectl("apply", CRDS)
+    releases.start()
+    before = releases.uids()
+    releases.helm("install", NAME, another, *TAKE_OVER[releases.version])
+    assert releases.has(*ANOTHER)
+    releases.helm("upgrade", NAME, CHART)
+    assert releases.has(*THIS)
+    assert releases.uids() == before
+
+
+def test_a_crd_that_helm_has_installed_is_left_to_kubectl(releases: Releases, another: Path) -> None:
+    releases.helm("install", NAME, another)
+    releases.start()
+    before = releases.uids()
+    said = releases.helm("upgrade", NAME, CHART, "--set=crds.enabled=false")
     assert "WARNING" not in said
+    with pytest.raises(KubectlError, match="conflict"):
+        releases.cluster.kubectl("apply", "--server-side", CRDS)
+    releases.cluster.kubectl("apply", "--server-side", "--force-conflicts", CRDS)
+    assert releases.has(*THIS)
+    assert releases.uids() == before
