@@ -89,10 +89,8 @@ def test_the_api_server_accepts_it(control_plane: ControlPlane, module_namespace
 
 
 @pytest.mark.usefixtures("crds")
-@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if "Namespace" not in str(sample.id)])
-def test_a_slip_in_it_would_be_refused(
-    control_plane: ControlPlane, module_namespace: str, sample: dict[str, Any]
-) -> None:
+def test_a_slip_in_one_would_be_refused(control_plane: ControlPlane, module_namespace: str) -> None:
+    sample = one("Kustomization", "transcription-tasks")
     slip = {**sample, "spec": {**sample["spec"], "retryIntervall": "1m"}}
     with pytest.raises(KubectlError, match=r"retryIntervall"):
         try_out(slip, control_plane, module_namespace)
@@ -102,6 +100,12 @@ def test_what_flux_is_to_apply_is_all_of_the_folder(control_plane: ControlPlane)
     folder = DEPLOY / "flux" / "operator"
     built = list(yaml.safe_load_all(control_plane.kubectl("kustomize", str(folder))))
     assert sorted(made["kind"] for made in built) == ["HelmRelease", "Namespace", "OCIRepository"]
+
+
+def test_when_both_kustomizations_go_at_once_the_operator_stays_and_the_tasks_are_waited_for() -> None:
+    names = ("transcription-operator", "transcription-tasks")
+    policies = [one("Kustomization", name)["spec"]["deletionPolicy"] for name in names]
+    assert policies == ["Orphan", "WaitForTermination"]
 
 
 def test_both_install_the_chart_from_where_it_is_published() -> None:
