@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a script beside the page that it writes, no package
 """Writes `docs/reference.md` from the CRD.
 
-The CRD's descriptions are what `kubectl explain` prints; here the same words stand on a page. A test holds that the page
-is as this script would write it.
+The CRD's descriptions are what `kubectl explain` prints; here the same words stand on a page. A test holds that the
+page is as this script would write it.
 """
 
 from __future__ import annotations
