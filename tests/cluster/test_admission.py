@@ -297,7 +297,7 @@ def test_listing_fits_a_terminal_of_120_columns(control_plane: ControlPlane, tas
     wide = control_plane.kubectl("get", "transcription", "--namespace", namespace, "--output=wide").splitlines()
     assert wide[0].split()[-4:] == ["REASON", "SEQUENCE", "RESTARTS", "MESSAGE"]
     assert wide[1].endswith(RUNNING_STATUS["conditions"][0]["message"])
-    assert wide[1].split()[7:9] == ["3", "1"]
+    assert wide[1].split()[7:10] == [RUNNING_STATUS["conditions"][0]["reason"], "3", "1"]
 
 
 def remove_rules(schema: object) -> None:

@@ -267,5 +267,6 @@ def test_rules_stand_where_a_status_write_cannot_meet_them() -> None:
 def test_columns_are_those_of_the_design() -> None:
     columns = [(column["name"], column.get("priority", 0)) for column in VERSION["additionalPrinterColumns"]]
     narrow = ["Phase", "Ready", "Channel", "Languages", "Task", "Age"]
-    assert columns == [(name, 0) for name in narrow] + [("Sequence", 1), ("Restarts", 1), ("Message", 1)]
+    wide = ["Reason", "Sequence", "Restarts", "Message"]
+    assert columns == [(name, 0) for name in narrow] + [(name, 1) for name in wide]
     assert [field["jsonPath"] for field in VERSION["selectableFields"]] == [".spec.channel", ".status.phase"]
