@@ -24,10 +24,7 @@ Body = dict[str, Any]
 KUBERNETES = ("1.32", "1.36")
 """The oldest that the chart says it is for, and the one of the control plane here."""
 
-PROMETHEUS_OPERATOR = (
-    "github.com/prometheus-operator/prometheus-operator@v0.85.0",
-    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
-)
+PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 MONITORING = ("podmonitors", "servicemonitors", "prometheusrules")
 
 DRY_RUN = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename=-")
@@ -38,7 +35,7 @@ every_ci_file = pytest.mark.parametrize("values", ci_values().values(), ids=ci_v
 @pytest.fixture(scope="module")
 def monitored(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     """A cluster with the APIs of the Prometheus Operator, and a namespace that enforces restricted Pods."""
-    folder = tools.module(*PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
+    folder = tools.module(PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
     files = [f"--filename={folder / f'monitoring.coreos.com_{name}.yaml'}" for name in MONITORING]
     control_plane.kubectl("apply", "--server-side", *files)
     for name in MONITORING:

@@ -20,22 +20,10 @@ if TYPE_CHECKING:
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
 CRDS = {
-    "manifests/crds/application-crd.yaml": (
-        "github.com/argoproj/argo-cd/v3@v3.2.6",
-        "h1:nDCjBnHyxUf6JFuCKjuuXHS23LFj6/TjuO/APrS1ku4=",
-    ),
-    "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml": (
-        "github.com/fluxcd/kustomize-controller@v1.9.6",
-        "h1:XB+G3A0mky0j5uVHZWv4oSlS2RvZBoNIUhstIvY0JKE=",
-    ),
-    "config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml": (
-        "github.com/fluxcd/helm-controller@v1.6.3",
-        "h1:MSiDP/s8xRSkO3g11vBiDStxfmJ5ZVdwDEpW7BSE/UA=",
-    ),
-    "config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml": (
-        "github.com/fluxcd/source-controller@v1.9.6",
-        "h1:nG534/bI6nVpyHra7ONAk6xDB3xPsVT+EOLHZHXPrrc=",
-    ),
+    "github.com/argoproj/argo-cd/v3@v3.2.6": "manifests/crds/application-crd.yaml",
+    "github.com/fluxcd/kustomize-controller@v1.9.6": "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml",
+    "github.com/fluxcd/helm-controller@v1.6.3": "config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml",
+    "github.com/fluxcd/source-controller@v1.9.6": "config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml",
 }
 """Where the CRDs are in which Go module: the projects' own, as they were released."""
 
@@ -64,7 +52,7 @@ def one(kind: str, name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def crds(control_plane: ControlPlane) -> Iterator[None]:
-    files = [f"--filename={tools.module(*module) / path}" for path, module in CRDS.items()]
+    files = [f"--filename={tools.module(module) / path}" for module, path in CRDS.items()]
     control_plane.kubectl("apply", "--server-side", *files)
     established = "jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
     control_plane.kubectl("wait", f"--for={established}", *files, "--timeout=30s")
