@@ -13,7 +13,7 @@ import yaml
 from agora_transcription import agora
 from agora_transcription.api import Reason
 from agora_transcription.controller.grounds import ABANDON_AFTER
-from agora_transcription.controller.policy import ROLLOVER_MARGIN
+from agora_transcription.controller.policy import EARLY_END, RESTART_DELAYS, ROLLOVER_MARGIN
 from deploy.monitoring.shipped import ROOT, RULE_TESTS, RULES, RUNBOOKS, Json, alerts
 from support import tools
 from support.helm import one, template
@@ -90,6 +90,12 @@ def test_a_task_near_its_end_has_missed_half_of_the_time_to_renew_it() -> None:
 def test_a_deletion_is_stuck_later_than_the_operator_lets_an_object_go() -> None:
     [rule] = [alert for alert in alerts() if alert["alert"] == "AgoraTranscriptionDeletionStuck"]
     assert timedelta(seconds=threshold(rule)) == ABANDON_AFTER * 1.5
+
+
+def test_a_task_that_ends_early_is_seen_to_before_the_last_end_is_forgotten() -> None:
+    [rule] = [alert for alert in alerts() if alert["alert"] == "AgoraTranscriptionTaskRestarting"]
+    [minutes] = re.findall(r"\[(\d+)m\]", rule["expr"])
+    assert EARLY_END + RESTART_DELAYS[-1] < timedelta(minutes=int(minutes)) < timedelta(minutes=int(rule["for"][:-1]))
 
 
 def threshold(rule: Json) -> int:

@@ -16,7 +16,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.monitoring.shipped import DASHBOARD, ROOT, RUNBOOKS, Json, alerts
-from support.kube import has_reason
+from support.kube import has_reason, is_settled
 from support.processes import free_port
 from support.world import CREDENTIALS, World, a_world
 
@@ -67,11 +67,17 @@ async def live(
     async with a_world(control_plane.kubeconfig, operator_kubeconfig, module_namespace, logs, *flags) as world:
         await live_a_little(world, f"http://127.0.0.1:{webhook}/agora/notifications")
 
-        async def scraped() -> Live | None:
-            page = await scrape(world)
-            return Live(world, page) if page["agora_transcription_unowned_tasks"].samples else None
+        async def unowned() -> bool:
+            return bool((await scrape(world))["agora_transcription_unowned_tasks"].samples)
 
-        yield await world.eventually(scraped, "a count of what nobody owns")
+        async def ended() -> Live | None:
+            page = await scrape(world)
+            reasons = {sample.labels["reason"] for sample in page["agora_transcription_task_ready"].samples}
+            return Live(world, page) if "TaskEnded" in reasons else None
+
+        await world.eventually(unowned, "a count of what nobody owns")
+        await end_twice(world, FLEET[1])
+        yield await world.eventually(ended, "a task that ends early")
 
 
 async def live_a_little(world: World, webhook: str) -> None:
@@ -95,6 +101,19 @@ async def live_a_little(world: World, webhook: str) -> None:
     await world.kube.wait("stuck", has_reason("AgoraUnavailable"))
     async with httpx.AsyncClient() as client:
         (await client.post(webhook, json={})).raise_for_status()
+
+
+async def end_twice(world: World, name: str) -> None:
+    """After the second early end in a row the operator waits for 10 seconds."""
+    ended = None
+
+    def another_runs(body: Json) -> bool:
+        return is_settled(body) and body["status"].get("taskId") not in {None, ended}
+
+    for _ in range(2):
+        body = await world.kube.wait(name, another_runs)
+        ended = body["status"]["taskId"]
+        await world.end(ended, "FAILED", "Fatal ASR error")
 
 
 async def scrape(world: World) -> dict[str, Metric]:
