@@ -38,7 +38,7 @@ _CHECKSUMS = {
 
 
 def find(name: str, say: Callable[[str], None] | None = None) -> Path:
-    """The program of that folder of `deploy/tools/`: built the first time, which takes a minute or two."""
+    """The program of that folder of `deploy/tools/`: built the first time, which takes minutes for the large ones."""
     module, say = _MODULES / name, say or _to_standard_error
     flags = _FLAGS.get(name, ())
     pins = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum")) + " ".join(flags).encode()
