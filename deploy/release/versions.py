@@ -16,7 +16,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 
 IMAGE: Final = r'image: "?ghcr\.io/agora-transcription/agora-transcription:([^\s"]+)"?$'
-COMMANDS: Final = r"(?:--version[ =]|/releases/download/v|\?ref=v)(\d[^\s/]*)"
+COMMANDS: Final = r"(?:--version[ =]|/releases/download/v|\?ref=v|/agora-transcription:)(\d[\w.+-]*\w)"
 """How the pages' commands name a release."""
 
 PLACES: Final = {
