@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agora_transcription.local.binaries import find_binaries
 from agora_transcription.local.cluster import Cluster
+from e2e.installation import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OURS = "transcription.dev/e2e"
-"""The label of the namespaces made here: where there are some, an earlier run has been interrupted."""
 CRD = "crd/transcriptiontasks.transcription.dev"
 KIND = "agora-transcription-e2e"
 ROOT = Path(__file__).parents[2]
@@ -39,12 +37,11 @@ def image() -> str:
 @pytest.fixture(scope="session")
 def cluster(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("cluster")
-    kubectl = Path(shutil.which("kubectl") or find_binaries().kubectl)
     if context := os.environ.get("E2E_CONTEXT"):
         load = shlex.split(os.environ.get("E2E_LOAD", ""))
         if load:
             subprocess.run([*load, image], check=True)
-        given = Cluster(_kubeconfig(kubectl, context, directory), kubectl, directory)
+        given = Cluster.of_context(context, directory)
         if given.kubectl("get", CRD, "--ignore-not-found") and not given.kubectl("get", "namespaces", "-l", OURS):
             pytest.exit(f"{context} has TranscriptionTasks of somebody: give a cluster without", returncode=2)
         yield given
@@ -59,18 +56,9 @@ def cluster(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     _kind("create", "cluster", "--config", str(config), "--kubeconfig", str(kubeconfig), "--wait", "2m")
     try:
         _kind("load", "docker-image", image)
-        yield Cluster(kubeconfig, kubectl, directory)
+        yield Cluster.of_context(None, directory, str(kubeconfig))
     finally:
         _kind("delete", "cluster", "--kubeconfig", str(kubeconfig))
-
-
-def _kubeconfig(kubectl: Path, context: str, directory: Path) -> Path:
-    """A kubeconfig that knows the one context and no other."""
-    command = [str(kubectl), "config", "view", "--raw", "--minify", "--flatten", f"--context={context}"]
-    path = directory / "kubeconfig"
-    path.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    path.chmod(0o600)
-    return path
 
 
 def _kind(*arguments: str) -> None:

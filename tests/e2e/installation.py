@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from support.kube import Body
 
-LABELS = ("pod-security.kubernetes.io/enforce=restricted", "transcription.dev/e2e=true")
+OURS = "transcription.dev/e2e=true"
+"""The label of the namespaces made here: where there are some, an earlier run has been interrupted."""
+LABELS = ("pod-security.kubernetes.io/enforce=restricted", OURS)
 OPERATOR = "agora-transcription-operator"
 """The name of the Deployment, and of its Lease."""
 

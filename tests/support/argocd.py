@@ -7,20 +7,18 @@ import base64
 import json
 import os
 import secrets
-import shutil
 import subprocess
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 import yaml
 
-from agora_transcription.local.binaries import find_binaries
 from agora_transcription.local.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["ArgoCD", "Repository", "Seen", "cluster_of_argocd"]
@@ -40,12 +38,7 @@ def cluster_of_argocd(directory: Path) -> Cluster:
     given, context = os.environ.get("ARGOCD_KUBECONFIG"), os.environ.get("ARGOCD_CONTEXT")
     if not (given and context):
         pytest.fail(NEEDS, pytrace=False)
-    kubectl = Path(shutil.which("kubectl") or find_binaries().kubectl)
-    view = [str(kubectl), f"--kubeconfig={given}", f"--context={context}", "config", "view"]
-    kubeconfig = directory / "kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(_run(*view, "--raw", "--minify", "--flatten"))
-    return Cluster(kubeconfig, kubectl, directory)
+    return Cluster.of_context(context, directory, given)
 
 
 class Repository:

@@ -7,13 +7,17 @@ The demo runs on the control plane of this package or on a cluster that is there
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from agora_transcription.local.binaries import find_binaries
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 __all__ = ["Cluster", "KubectlError", "write_kubeconfig"]
 
@@ -48,6 +52,26 @@ class Cluster:
         self.kubectl_binary = kubectl
         self.directory = directory
 
+    @staticmethod
+    def of_context(context: str | None, directory: Path, kubeconfig: str | None = None) -> Cluster:
+        """A cluster that is there already, by a kubeconfig that knows this context and no other.
+
+        Args:
+            context: by name; None for the kubeconfig's current one.
+            directory: where the kubeconfig goes, and what is said of `directory` above.
+            kubeconfig: which has the context, by path; None for where kubectl looks for it.
+
+        Raises:
+            KubectlError: there is no such context.
+        """
+        kubectl = Path(shutil.which("kubectl") or find_binaries().kubectl)
+        given = [f"--kubeconfig={kubeconfig}"] if kubeconfig else []
+        chosen = [f"--context={context}"] if context else []
+        one = _run([kubectl, *given], (*chosen, "config", "view", "--raw", "--minify", "--flatten"))
+        path = directory / "kubeconfig"
+        _write_private(path, one)
+        return Cluster(path, kubectl, directory)
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl against this cluster.
 
@@ -63,12 +87,7 @@ class Cluster:
         """
         # A cache of its own: the default one is keyed by host and port, and ports are used again.
         bound = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.directory / 'kubectl-cache'}"]
-        done = subprocess.run(
-            [self.kubectl_binary, *bound, *arguments], input=stdin, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise KubectlError(arguments, done.returncode, done.stderr)
-        return done.stdout
+        return _run([self.kubectl_binary, *bound], arguments, stdin)
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Make a kubeconfig that is this ServiceAccount, by a token of the TokenRequest API, good for 24 hours.
@@ -107,5 +126,17 @@ def write_kubeconfig(path: Path, cluster: dict[str, str], token: str, *, namespa
         "contexts": [{"name": "local", "context": {"cluster": "local", "user": "local", "namespace": namespace}}],
         "current-context": "local",
     }
+    _write_private(path, yaml.safe_dump(config, sort_keys=False))
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else can read at any time."""
     path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    path.write_text(text)
+
+
+def _run(kubectl: Sequence[str | Path], arguments: tuple[str, ...], stdin: str | None = None) -> str:
+    done = subprocess.run([*kubectl, *arguments], input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise KubectlError(arguments, done.returncode, done.stderr)
+    return done.stdout

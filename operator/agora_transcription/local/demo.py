@@ -55,7 +55,7 @@ def run(*, keep: bool, kubeconfig: str | None) -> int:
     try:
         manifests = find_manifests()
         with ExitStack() as stack:
-            cluster = stack.enter_context(_existing(Path(kubeconfig)) if kubeconfig else _own())
+            cluster = stack.enter_context(_existing(kubeconfig) if kubeconfig else _own())
             terminal = _terminal(cluster, stack)
             try:
                 agora, metrics = _set_up(terminal, cluster, manifests, stack, existing=kubeconfig is not None)
@@ -85,20 +85,15 @@ def _own() -> Iterator[Cluster]:
 
 
 @contextmanager
-def _existing(kubeconfig: Path) -> Iterator[Cluster]:
-    found = shutil.which("kubectl")
-    kubectl = Path(found) if found else find_binaries().kubectl
+def _existing(kubeconfig: str) -> Iterator[Cluster]:
+    """By a kubeconfig of the demo's own, in which it changes the namespace: the user's stays as it is."""
     with tempfile.TemporaryDirectory(prefix="agora-transcription-") as directory:
-        yield Cluster(kubeconfig, kubectl, Path(directory))
+        yield Cluster.of_context(None, Path(directory), kubeconfig)
 
 
 def _terminal(cluster: Cluster, stack: ExitStack) -> Terminal:
-    """A terminal whose kubectl has a kubeconfig of its own: the user's stays as it is."""
-    kubeconfig = cluster.directory / "demo.kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(cluster.kubectl("config", "view", "--raw", "--minify", "--flatten"))
     environment = os.environ | {
-        "KUBECONFIG": str(kubeconfig),
+        "KUBECONFIG": str(cluster.kubeconfig),
         "KUBECACHEDIR": str(cluster.directory / "kubectl-cache"),
         "PATH": f"{cluster.kubectl_binary.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         # The simulator is on this machine, whatever proxy leads to the rest of the world.
@@ -164,7 +159,7 @@ def _keep(terminal: Terminal, cluster: Cluster, manifests: Manifests, agora: str
         f"""
 Everything runs until Ctrl-C. In another terminal:
 
-{path}    export KUBECONFIG={cluster.directory / "demo.kubeconfig"}
+{path}    export KUBECONFIG={cluster.kubeconfig}
     kubectl get ttask --watch
     kubectl describe ttask standup
     kubectl patch ttask standup --type merge -p '{{"spec":{{"suspend":true}}}}'

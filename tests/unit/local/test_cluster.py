@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,22 @@ def test_a_failure_says_the_command_and_the_reason_but_never_the_input(cluster: 
         cluster.kubectl("refuse", "-f", "-", stdin="customerSecret: hush")
     assert str(raised.value) == "kubectl refuse -f - ended with exit code 4: Error from server (Forbidden)"
     assert (raised.value.returncode, raised.value.stderr) == (4, "Error from server (Forbidden)\n")
+
+
+def test_a_context_is_taken_from_a_kubeconfig_into_one_of_its_own(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    made = Cluster.of_context("kind", tmp_path, "given")
+    assert made.kubeconfig.stat().st_mode & 0o777 == 0o600
+    assert made.kubeconfig.read_text() == ("--kubeconfig=given --context=kind config view --raw --minify --flatten\n")
+    assert (made.kubectl_binary, made.directory) == (cluster.kubectl_binary, tmp_path)
+
+
+def test_a_context_that_is_not_there_is_said(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(cluster.kubectl_binary.parent), prepend=os.pathsep)
+    with pytest.raises(KubectlError, match=r"^kubectl --context=refused config view"):
+        Cluster.of_context("refused", tmp_path)
 
 
 def test_a_kubeconfig_is_private_and_complete(tmp_path: Path) -> None:
