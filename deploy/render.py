@@ -33,9 +33,9 @@ ONLY_FOR_HELM = re.compile(
     r"^ +(helm\.sh/chart: .*|app\.kubernetes\.io/managed-by: Helm)\n|^# Source: .*\n", re.MULTILINE
 )
 CRD_METADATA = """  annotations:
-    {{- with .Values.crds.annotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    # Neither Argo CD nor Flux takes it away, and all tasks with it.
+    argocd.argoproj.io/sync-options: Prune=false
+    kustomize.toolkit.fluxcd.io/prune: disabled
     {{- if .Values.crds.keep }}
     helm.sh/resource-policy: keep
     {{- end }}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from agora_transcription.local.gobuild import kubernetes_version
 from support import tools
+
+if TYPE_CHECKING:
+    from support.kube import Body
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "chart"
@@ -18,7 +21,8 @@ NAME = "agora-transcription"
 
 VERSIONS = ("helm3", "helm4")
 
-Body = dict[str, Any]
+MONITORING = ("PodMonitor", "ServiceMonitor", "PrometheusRule")
+"""The kinds of the Prometheus Operator that there is something of in the chart."""
 
 
 class HelmError(Exception):
@@ -35,10 +39,14 @@ def helm(version: str, *arguments: str | Path, environment: dict[str, str] | Non
 
 
 def template(*arguments: str | Path, version: str = "helm4", release: str = NAME, namespace: str = NAME) -> list[Body]:
-    """The objects that an install would create; `arguments` are values, as `--set=crds.enabled=false`."""
+    """The objects that an install would create; `arguments` are values, as `--set=crds.enabled=false`.
+
+    The cluster has the Prometheus Operator.
+    """
     # Built without its release scripts, Helm 3 thinks that the cluster is an old one.
-    cluster = f"--kube-version={kubernetes_version()}"
-    text = helm(version, "template", release, CHART, f"--namespace={namespace}", cluster, *arguments)
+    cluster = [f"--kube-version={kubernetes_version()}"]
+    cluster += [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in MONITORING]
+    text = helm(version, "template", release, CHART, f"--namespace={namespace}", *cluster, *arguments)
     return [document for document in yaml.safe_load_all(text) if document]
 
 

@@ -1,24 +1,19 @@
-{{- define "agora-transcription.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
-{{- end -}}
-
 {{/* Short enough for the longest suffix, in what must fit 63 characters. */}}
 {{- define "agora-transcription.fullname" -}}
-{{- $name := include "agora-transcription.name" . -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 47 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
+{{- else if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 47 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 47 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 47 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Labels of what belongs to no component. */}}
 {{- define "agora-transcription.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/name: {{ include "agora-transcription.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: agora-transcription
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -35,19 +30,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/*
-Whether an object of an API that the cluster may lack is rendered: "true" or nothing.
-Takes a list: the context, the API as GROUP/VERSION/KIND, the renderMode, and the value to name in the message.
-*/}}
-{{- define "agora-transcription.rendered" -}}
-{{- $context := index . 0 -}}{{- $api := index . 1 -}}{{- $mode := index . 2 -}}{{- $value := index . 3 -}}
-{{- if or (eq $mode "alwaysRender") ($context.Capabilities.APIVersions.Has $api) -}}
-true
-{{- else if eq $mode "failIfMissing" -}}
-{{- fail (printf "%s.enabled: the cluster has no %s. Install the Prometheus Operator first, or set %s.renderMode to skipIfMissing" $value $api $value) -}}
-{{- end -}}
-{{- end -}}
-
 {{- define "agora-transcription.operator.fullname" -}}
 {{ include "agora-transcription.fullname" . }}-operator
 {{- end -}}
@@ -58,8 +40,8 @@ app.kubernetes.io/component: operator
 {{- end -}}
 
 {{- define "agora-transcription.operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "agora-transcription.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
@@ -69,10 +51,6 @@ app.kubernetes.io/component: operator
 {{- else -}}
 {{ required "operator.serviceAccount.name: is needed where operator.serviceAccount.create is false" .Values.operator.serviceAccount.name }}
 {{- end -}}
-{{- end -}}
-
-{{- define "agora-transcription.operator.leaseName" -}}
-{{ .Values.operator.leaseName | default (include "agora-transcription.operator.fullname" .) }}
 {{- end -}}
 
 {{/* What the operator may do in the namespaces that it watches, each rule with what it is for. */}}
