@@ -5,31 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 import yaml
 
 from agora_transcription.api import API_VERSION, FINALIZER, KIND
 from support.kube import Body, has_reason
-from support.world import World, a_world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from agora_transcription.local.controlplane import ControlPlane
+    from support.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GIT = "from-git"
 """The field manager under which the manifests of these tests are applied."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(
-    control_plane: ControlPlane, operator_kubeconfig: Path, module_namespace: str, logs: Path
-) -> AsyncIterator[World]:
-    async with a_world(control_plane.kubeconfig, operator_kubeconfig, module_namespace, logs) as made:
-        yield made
 
 
 class Git:
@@ -92,20 +80,28 @@ async def test_there_is_no_difference_in_any_state_of_a_life(world: World, git: 
         await world.kube.wait(git.name, has_reason(then))
         git.assert_no_difference()
 
+    # The operator has written nothing but its finalizer and the status.
+    before = await world.kube.wait(git.name, has_reason("Suspended"))
+    assert owned_by_the_operator(before) == {(None, ("f:metadata", "f:finalizers")), ("status", ("f:status",))}
 
-async def test_the_operator_owns_its_finalizer_and_the_status_alone(world: World, git: Git) -> None:
+    # So the same can be applied again, and by anybody, without conflict or change.
     git.apply()
-    await world.running(git.name)
-    git.spec["languages"] = ["en-US", "fr-FR"]
-    git.apply()
-    body = await world.running(git.name)
-    owned = {
+    again = await world.kube.wait(git.name, has_reason("Suspended"))
+    assert again["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    git.apply(manager="another")
+    by_another = await world.kube.wait(git.name, has_reason("Suspended"))
+    assert (by_another["spec"], by_another["status"]) == (before["spec"], before["status"])
+    assert by_another["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+def owned_by_the_operator(body: Body) -> set[tuple[str | None, tuple[str, ...]]]:
+    """The fields of all managers but that of git: by subresource, the status or a field of the spec or the metadata."""
+    return {
         (entry.get("subresource"), path)
         for entry in body["metadata"]["managedFields"]
         if entry["manager"] != GIT
         for path in paths(entry["fieldsV1"])
     }
-    assert owned == {(None, ("f:metadata", "f:finalizers")), ("status", ("f:status",))}
 
 
 def paths(fields: dict[str, Any]) -> set[tuple[str, ...]]:
@@ -115,23 +111,6 @@ def paths(fields: dict[str, Any]) -> set[tuple[str, ...]]:
         for part, below in fields.items()
         for path in ({(part,)} if part == "f:status" else {(part, name) for name in below if name != "."})
     }
-
-
-async def test_another_manager_applies_the_same_without_conflict_or_change(world: World, git: Git) -> None:
-    git.apply()
-    await world.running(git.name)
-    git.spec["languages"] = ["en-US", "fr-FR"]
-    git.apply()
-    before = await world.running(git.name)
-    git.apply()
-    again = await world.kube.get(git.name)
-    assert again is not None
-    assert again["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
-    git.apply(manager="another")
-    by_another = await world.kube.get(git.name)
-    assert by_another is not None
-    assert (by_another["spec"], by_another["status"]) == (before["spec"], before["status"])
-    assert by_another["metadata"]["generation"] == before["metadata"]["generation"]
 
 
 async def test_applied_by_the_client_nothing_differs_either(world: World, git: Git) -> None:

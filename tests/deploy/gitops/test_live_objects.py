@@ -17,38 +17,29 @@ from agora_transcription.api import FINALIZER
 from support.health import CHECK, FLUX_FOR_KSTATUS, argo_health, as_argo_shows, flux_health
 from support.kstatus import kstatus
 from support.kube import Body, has_reason
-from support.world import World, a_world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
-    from agora_transcription.local.controlplane import ControlPlane
+    from support.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AWAY = {"status": 503, "body": "<html>unavailable</html>", "times": 0}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(
-    control_plane: ControlPlane, operator_kubeconfig: Path, module_namespace: str, logs: Path
-) -> AsyncIterator[World]:
-    async with a_world(control_plane.kubeconfig, operator_kubeconfig, module_namespace, logs) as made:
-        yield made
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def world(shared: World) -> AsyncIterator[World]:
-    yield shared
-    await undisturbed(shared)
-    await shared.options(startDelay=0, stopDelay=0)
-    if not shared.operator.running:
-        await shared.operator.start_and_wait()
-    for body in await shared.kube.all():
+async def world(world: World) -> AsyncIterator[World]:
+    """The module's, in which nothing of a test is left."""
+    yield world
+    await undisturbed(world)
+    await world.options(startDelay=0, stopDelay=0)
+    if not world.operator.running:
+        await world.operator.start_and_wait()
+    for body in await world.kube.all():
         name = body["metadata"]["name"]
-        await shared.kube.delete(name)
-        await shared.kube.wait_gone(name, 40)
+        await world.kube.delete(name)
+        await world.kube.wait_gone(name, 40)
 
 
 async def undisturbed(world: World) -> None:
@@ -124,7 +115,7 @@ async def retrying(world: World) -> Body:
     return await world.kube.wait("standup", has_reason("AgoraUnavailable"))
 
 
-async def not_to_be_told(world: World) -> Body:
+async def agora_unavailable(world: World) -> Body:
     await running(world)
     await world.faults({"operation": "query", **AWAY})
     return await world.kube.wait("standup", has_reason("AgoraUnavailable"))
@@ -149,7 +140,7 @@ STATES: dict[Callable[[World], Awaitable[Body]], tuple[str, str]] = {
     failed: ("Failed", "Degraded"),
     secret_missing: ("Failed", "Degraded"),
     retrying: ("InProgress", "Progressing"),
-    not_to_be_told: ("InProgress", "Progressing"),
+    agora_unavailable: ("InProgress", "Progressing"),
     deleting: ("Terminating", "Progressing"),
 }
 """Each state with kstatus' word for it, and Argo CD's."""
