@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ NEVER_LOGGED = {
     **{f"the channel's {key}": value for key, value in CHANNEL_KEYS.items()},
 }
 """What must not stand in any log line of the operator, at whichever level."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A shell's background jobs ignore SIGINT and hand that on to what they start, which tests interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

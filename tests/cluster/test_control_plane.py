@@ -92,7 +92,10 @@ def test_nothing_outlives_the_process_that_started_it(number: signal.Signals) ->
         assert (folder / "tokens.csv").exists()
 
         parent.send_signal(number)
-        parent.wait(30)
+        try:
+            parent.wait(30)
+        finally:
+            parent.kill()  # else the block would wait for it
         assert parent.returncode == (0 if number == signal.SIGINT else -number)
         wait_until(lambda: not any(seen.group in groups for seen in living_processes()))
         wait_until(lambda: not folder.exists())
