@@ -15,7 +15,7 @@ import pytest_asyncio
 import yaml
 
 from support.helm import template
-from support.kube import API, MERGE, Body, Kube
+from support.kube import Body, Kube
 from support.metrics import read_metrics
 from support.processes import Operator, Simulator
 from support.world import CREDENTIALS, World
@@ -49,8 +49,13 @@ class Life(World):
         """Somebody took the finalizer of a running task away and deleted it."""
         await self.started()
         await self.running("kept")
-        await self.kube.request("PATCH", self.path("kept"), {"metadata": {"finalizers": None}}, headers=MERGE)
+        await self.becomes_stray()
+
+    async def becomes_stray(self) -> None:
+        self.operator.suspend()  # or it may put the finalizer back in between
+        await self.kube.patch_metadata("kept", {"finalizers": None})
         await self.kube.delete("kept")
+        self.operator.resume()
 
     async def does_not_lead(self) -> bool:
         value = await read_metrics(self.operator.metrics)
@@ -108,9 +113,6 @@ class Life(World):
 
     def refusals(self, verb: str, resource: str) -> int:
         return self.operator.log.read_text().count(f'cannot {verb} resource "{resource}"')
-
-    def path(self, name: str) -> str:
-        return f"{API}/namespaces/{self.kube.namespace}/transcriptiontasks/{name}"
 
 
 Step = Callable[[Life], Awaitable[Any]]
@@ -183,8 +185,7 @@ async def test_with_all_of_them_everything_is_done(life: Life) -> None:
     assert not await life.does_not_lead()
     assert not await life.told_nobody()
     await life.kube.wait_gone("short")
-    await life.kube.request("PATCH", life.path("kept"), {"metadata": {"finalizers": None}}, headers=MERGE)
-    await life.kube.delete("kept")
+    await life.becomes_stray()
 
     async def stopped() -> bool:
         return not await life.left_the_stray_running()
