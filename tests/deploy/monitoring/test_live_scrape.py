@@ -232,19 +232,21 @@ def test_the_page_of_metrics_has_each_that_is_served_with_its_labels(live: Live)
 
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
 def test_the_commands_of_a_runbook_can_be_run(live: Live, control_plane: ControlPlane, page: Path) -> None:
-    """On objects that are there. What needs a Pod only has to name the chart's Deployment; nothing is changed."""
+    """On objects that are there. What needs a Pod only has to name the chart's; nothing is changed."""
     for block in re.findall(r"```console\n(.+?)```", page.read_text(), re.DOTALL):
         for line in block.splitlines():
             program, *arguments = shlex.split(line.removeprefix("$ "))
-            if program == "agora-transcription":
-                assert re.fullmatch(r"orphans --secret \S+", " ".join(arguments)), line
-                continue
             assert program == "kubectl", line
             places = {"NAMESPACE": live.world.kube.namespace, "NAME": "stuck"}
             arguments = [places.get(argument, argument) for argument in arguments]
-            match next(argument for argument in arguments if argument in {"get", "describe", "auth", "patch", "logs"}):
+            verbs = {"get", "describe", "auth", "patch", "logs", "exec"}
+            match next(argument for argument in arguments if argument in verbs):
                 case "logs":
+                    assert "app.kubernetes.io/name=agora-transcription" in arguments
+                case "exec":
+                    inside = " ".join(arguments[arguments.index("--") + 1 :])
                     assert "deployment/agora-transcription-operator" in arguments
+                    assert re.fullmatch(r"agora-transcription orphans --secret \S+", inside)
                 case "patch":
                     control_plane.kubectl(*arguments, "--dry-run=server")
                 case _:
