@@ -53,9 +53,11 @@ def rendered() -> dict[Path, str]:
         f"--set=operator.watchNamespaces={{{NAME}}}",
     )
     own = list(_documents(*only_own))
+    people = list(_documents("--set=crds.enabled=false,operator.enabled=false"))
     return {
         CHART / "README.md": _chart_readme(),
         KUSTOMIZE / "crds" / "transcriptiontasks.yaml": _file(everywhere, {"CustomResourceDefinition"}),
+        KUSTOMIZE / "cluster" / "users.yaml": _file(people, RIGHTS),
         KUSTOMIZE / "rbac" / "rbac.yaml": _file(everywhere, RIGHTS),
         KUSTOMIZE / "default" / "operator.yaml": _file(everywhere, {"Deployment", "Service"}),
         KUSTOMIZE / "namespaced" / "rbac.yaml": _file(own, RIGHTS),

@@ -189,7 +189,7 @@ class Manifests(Installation):
             "patches": [{"target": {"kind": "Deployment", "name": OPERATOR}, "patch": json.dumps(patch)}],
         }
         if self._variant == "namespaced":  # which has nothing of the cluster
-            self.cluster.kubectl("apply", "--server-side", "-k", str(DEPLOY / "kustomize" / "crds"))
+            self.cluster.kubectl("apply", "--server-side", "-k", str(DEPLOY / "kustomize" / "cluster"))
         self._overlay.mkdir(exist_ok=True)
         (self._overlay / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         self.cluster.kubectl("apply", "--server-side", "-k", str(self._overlay))

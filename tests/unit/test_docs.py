@@ -74,9 +74,11 @@ def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is() -> None:
     for name, field in OperatorSettings.model_fields.items():
         default = "" if field.default in {None, (), ""} or field.default is False else f"`{field.default}`"
         flag, variable = f"--{name.replace('_', '-')}", f"{ENVIRONMENT_PREFIX}{name.upper()}"
-        expected.append(f"| `{flag}` | `{variable}` | {default} | {field.description} |")
-    rows = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if line.startswith("| `--")]
-    assert rows == expected
+        expected.append([f"`{flag}`", f"`{variable}`", default, field.description])
+    lines = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if line.startswith("| `--")]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    # The third says how the chart calls it: tests/deploy/chart/test_values.py
+    assert [[*row[:2], *row[3:]] for row in rows] == expected
 
 
 def test_each_metric_that_a_page_names_is_served() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from support.kube import Body
 
 KUSTOMIZE = ROOT / "deploy" / "kustomize"
+INSTALL = ROOT / "docs" / "install.md"
 ONLY_FOR_HELM = {"helm.sh/chart", "app.kubernetes.io/managed-by"}
 
 
@@ -70,25 +72,29 @@ def test_install_yaml_is_the_default_of_kustomize(control_plane: ControlPlane) -
     assert everything == objects(control_plane.kubectl("kustomize", str(KUSTOMIZE / "default")))
 
 
+def test_cluster_has_what_namespaced_leaves_to_others(control_plane: ControlPlane) -> None:
+    built = objects(control_plane.kubectl("kustomize", str(KUSTOMIZE / "cluster")))
+    assert built == without_helm(template("--set=crds.keep=false,operator.enabled=false"))
+
+
 def test_namespaced_has_nothing_of_the_cluster_and_moves_to_another_namespace(
     control_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    """Neither the namespace nor the CRD: kustomize would give the one another name, and `delete -k` takes both away."""
-    base = os.path.relpath(KUSTOMIZE / "namespaced", tmp_path)
-    (tmp_path / "kustomization.yaml").write_text(f"namespace: elsewhere\nresources: [{base}]\n")
-    built = objects(control_plane.kubectl("kustomize", str(tmp_path)))
+    """By the overlay of docs/install.md. A namespace in it would get a new name, and `delete -k` would take it away."""
+    [text] = re.findall(r"^```yaml\n(apiVersion: kustomize.*?)^```", INSTALL.read_text(), re.MULTILINE | re.DOTALL)
+    overlay: Body = yaml.safe_load(text)
+    overlay["resources"] = [os.path.relpath(KUSTOMIZE / "namespaced", tmp_path)]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    built = list(objects(control_plane.kubectl("kustomize", str(tmp_path))).values())
+
     # kustomize puts the namespace into what has one, and into nothing else.
-    assert {body["metadata"].get("namespace") for body in built.values()} == {"elsewhere"}
-    assert {body["kind"] for body in built.values()} == {
-        "Deployment",
-        "Role",
-        "RoleBinding",
-        "Service",
-        "ServiceAccount",
-    }
-    texts = [yaml.safe_dump(body) for body in built.values()]
-    assert not any("namespace: agora-transcription" in text for text in texts)
-    assert any("--namespace=$(POD_NAMESPACE)" in text for text in texts)
+    assert {body["metadata"].get("namespace") for body in built} == {"team-a"}
+    assert {body["kind"] for body in built} == {"Deployment", "Role", "RoleBinding", "Service", "ServiceAccount"}
+    assert "namespace: agora-transcription" not in yaml.safe_dump_all(built)
+    [container] = one(built, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com/agora-transcription:mine"
+    assert "--namespace=$(POD_NAMESPACE)" in container["args"]
+    assert container["args"][-1] == "--log-level=debug"
 
 
 @pytest.mark.usefixtures("operator_kubeconfig")  # which makes the namespace, that a dry run does not make

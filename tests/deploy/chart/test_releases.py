@@ -164,6 +164,17 @@ def test_what_kubectl_has_installed_is_taken_over_and_upgraded_ever_after(releas
     assert [*releases.uids(), releases.get(DEPLOYMENT)["metadata"]["uid"]] == before
 
 
+@pytest.mark.parametrize("releases", ["helm4"], indirect=True)
+def test_a_takeover_that_has_failed_is_tried_again(releases: Releases, another: Path) -> None:
+    releases.cluster.kubectl("apply", "--server-side", INSTALL)
+    changed = "--set=operator.workers=7"
+    with pytest.raises(HelmError, match='conflict with "kubectl"'):
+        releases.helm("install", NAME, CHART, changed, "--take-ownership")
+    releases.helm("upgrade", "--install", NAME, CHART, changed, *TAKE_OVER[releases.version])
+    releases.helm("upgrade", NAME, another)
+    assert releases.has(*ANOTHER)
+
+
 def test_a_crd_that_kubectl_has_applied_is_taken_over_and_upgraded(releases: Releases, another: Path) -> None:
     releases.cluster.kubectl("apply", CRDS)
     releases.start()

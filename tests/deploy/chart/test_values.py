@@ -11,7 +11,7 @@ import yaml
 
 from agora_transcription import cli, settings
 from agora_transcription.settings import OperatorSettings
-from support.helm import CHART, HelmError, one, template
+from support.helm import CHART, ROOT, HelmError, one, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,14 @@ def test_each_setting_is_reached_by_a_value(name: str) -> None:
     changed = read_by_the_operator(f"--set-string={value}" if "Version" in value else f"--set={value}")
     assert getattr(changed, name) == read
     assert getattr(read_by_the_operator(), name) != read
+
+
+def test_the_page_of_settings_names_the_values() -> None:
+    lines = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if line.startswith("| `--")]
+    named = {line.split("`")[1]: line.split(" | ")[2].strip("` ") for line in lines}
+    values = {name: value.partition("=")[0] for name, (value, _) in REACHED.items()}
+    flags = {f"--{name.replace('_', '-')}": values.get(name, "") for name in OperatorSettings.model_fields}
+    assert named == flags
 
 
 def test_defaults_are_the_commands() -> None:
