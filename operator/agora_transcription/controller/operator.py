@@ -13,7 +13,7 @@ import kopf
 from agora_transcription import __version__, agora
 from agora_transcription.controller.cache import TaskCache
 from agora_transcription.controller.calls import Caller
-from agora_transcription.controller.connection import connect, login
+from agora_transcription.controller.connection import login
 from agora_transcription.controller.credentials import CredentialStore
 from agora_transcription.controller.discovery import MISSING, find_problem, wait_until_served
 from agora_transcription.controller.events import EventPoster
@@ -27,6 +27,7 @@ from agora_transcription.controller.reconciler import Reconciler, Services
 from agora_transcription.controller.resync import Resync
 from agora_transcription.controller.store import KubernetesStore
 from agora_transcription.controller.webhook import WebhookServer
+from agora_transcription.kube.connection import connect
 from agora_transcription.telemetry.health import HealthServer
 from agora_transcription.telemetry.metrics import Metrics
 
