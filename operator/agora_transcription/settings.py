@@ -163,7 +163,7 @@ class GatewaySettings(BaseSettings):
         ),
     ] = ("*",)
     trusted_proxy: Annotated[
-        tuple[str, ...],
+        tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$")], ...],
         Field(
             description="Address or network of a proxy whose X-Forwarded-For counts; "
             "can be given several times (JSON list in the environment)."
@@ -179,7 +179,7 @@ class GatewaySettings(BaseSettings):
         float, Field(ge=1, le=300, description="Seconds that a stop may take until Agora has stopped the task.")
     ] = 20.0
     language: Annotated[
-        tuple[str, ...],
+        tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}-[A-Z]{2}(-[a-z]+)?$")], ...],
         Field(
             min_length=1,
             max_length=4,
@@ -187,7 +187,11 @@ class GatewaySettings(BaseSettings):
         ),
     ] = ("en-US",)
     credentials_secret: Annotated[
-        str, Field(description="Secret of the tasks' account, which the operator reads.", min_length=1)
+        str,
+        Field(
+            description="Secret of the tasks' account, which the operator reads.",
+            pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
+        ),
     ] = "agora-credentials"  # noqa: S105 - a name
     idle_timeout: Annotated[
         int, Field(ge=5, le=259200, description="Seconds after which Agora ends a task in an empty channel.")
@@ -215,7 +219,7 @@ class GatewaySettings(BaseSettings):
     @field_validator("signing_key_file")
     @classmethod
     def _needed_for_the_tokens(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is None and not info.data.get("anonymous"):
+        if value is None and info.data.get("anonymous") is False:
             raise ValueError("must be given without --anonymous")
         return value
 

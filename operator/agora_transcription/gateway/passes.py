@@ -51,7 +51,7 @@ def sign(granted: Pass, key: bytes) -> str:
 
 def read(token: str, keys: Sequence[bytes]) -> Pass | None:
     """Read a builderToken; None where none of the keys has signed it."""
-    if len(token) > MAX_LENGTH:
+    if len(token) > MAX_LENGTH or not token.isascii():
         return None
     prefix, _, rest = token.partition(".")
     content, _, signature = rest.partition(".")
