@@ -234,6 +234,24 @@ async def test_sigterm_lets_a_start_end(world: Rooms) -> None:
         assert (await gateway.post("transcription/stop", **(await under_way).json())).status_code == 200
 
 
+async def test_an_address_counts_as_forwarded_by_a_trusted_proxy_alone(world: Rooms) -> None:
+    async def refusals(*flags: str) -> list[int]:
+        async with world.gateway("proxied", "--calls-per-minute=1", *flags) as gateway:
+            wrong = {"Authorization": "Bearer wrong"}
+            addresses = ("192.0.2.1", "192.0.2.2", "192.0.2.2")
+            pages = [
+                await gateway.client.post(
+                    "/api/transcription/start.json", headers={**wrong, "X-Forwarded-For": address}
+                )
+                for address in addresses
+            ]
+        return [page.status_code for page in pages]
+
+    assert await refusals() == [401, 429, 429]
+    assert await refusals("--trusted-proxy=127.0.0.0/8") == [401, 401, 429]
+    assert await refusals("--trusted-proxy=192.0.2.0/24") == [401, 429, 429]
+
+
 async def test_calls_are_counted(gateway: Served) -> None:
     await gateway.post("transcription/start")
     value = await read_metrics(gateway.process.metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,18 @@ async def test_a_body_that_is_too_long_is_a_413(client: httpx.AsyncClient) -> No
             yield long[place : place + 100]
 
     assert (await client.post(START, content=chunked())).status_code == 413
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"channel":'
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "READ_SECONDS", 0.1)
+    answer = await client.post(START, content=half())
+    assert (answer.status_code, answer.headers["connection"]) == (408, "close")
 
 
 async def test_too_many_calls_are_a_429_for_that_caller_alone(tmp_path: Path) -> None:
