@@ -211,6 +211,36 @@ async def test_the_role_lets_it_do_this_and_nothing_else(world: Rooms, control_p
     assert "transcriptiontasks.transcription.dev" in named
 
 
+@pytest.mark.parametrize(("verb", "failed"), [("create", "start"), ("delete", "stop")])
+async def test_without_a_right_something_is_not_done(
+    world: Rooms, gateway: Served, control_plane: ControlPlane, verb: str, failed: str
+) -> None:
+    ids = await gateway.start("needed")
+    bodies = list(rights(world.kube.namespace))
+    [role] = [body for body in bodies if body["kind"] == "Role"]
+    role["rules"][0]["verbs"].remove(verb)
+    control_plane.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(role))
+    fields = {"channel": "another"} if failed == "start" else ids
+
+    async def refused() -> bool:
+        answer = await gateway.post(f"transcription/{failed}", **fields)
+        if answer.status_code == 200 and failed == "start":
+            await gateway.post("transcription/stop", **answer.json())
+        return answer.status_code == 502
+
+    try:
+        await world.eventually(refused, "a refusal")
+    finally:
+        control_plane.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(rights(world.kube.namespace)))
+    log = gateway.process.log.read_text()
+    assert f'cannot {verb} resource "transcriptiontasks"' in log
+
+    async def allowed() -> bool:
+        return (await gateway.post("transcription/stop", **ids)).status_code == 200
+
+    await world.eventually(allowed, "the right's return")
+
+
 async def test_without_its_role_it_is_not_ready_and_says_why(world: Rooms, control_plane: ControlPlane) -> None:
     control_plane.kubectl("delete", "rolebinding", "agora-transcription-gateway", "-n", world.kube.namespace)
     try:

@@ -96,7 +96,7 @@ def test_a_setting_out_of_its_bounds_is_refused_by_its_name(name: str, value: An
     assert [problem["loc"][0] for problem in refused.value.errors()] == [name]
 
 
-GATEWAY = {"namespace": "rooms", "anonymous": True}
+GATEWAY: dict[str, Any] = {"namespace": "rooms", "anonymous": True}
 
 
 def test_the_gateway_needs_a_namespace_and_a_decision_about_callers() -> None:

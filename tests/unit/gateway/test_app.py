@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from agora_transcription.gateway import app as module
+from agora_transcription.gateway import bodies
 from agora_transcription.gateway.app import create_app
 from agora_transcription.gateway.files import Files
 from agora_transcription.gateway.metrics import GatewayMetrics
@@ -184,7 +185,7 @@ async def test_a_token_admits_its_user_to_its_channel(tmp_path: Path, page: str,
     async with client_of(tmp_path, rtc_token_version=version) as client:
         token = (await client.post(page, json=TOKEN)).json()["token"]
     now = time.time()
-    asked = {"app_id": APP_ID, "certificate": CERTIFICATE, "channel": "test", "uid": "1001", "now": now}
+    asked: dict[str, Any] = {"app_id": APP_ID, "certificate": CERTIFICATE, "channel": "test", "uid": "1001", "now": now}
     assert token.startswith(version)
     assert verify(token, **asked) == pytest.approx(now + 3600, abs=5)
     for wrong in ({"uid": "1002"}, {"channel": "other"}):
@@ -216,7 +217,7 @@ async def test_a_fault_is_a_500_and_is_counted(tmp_path: Path, monkeypatch: pyte
     def broken(_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(module.bodies, "read_channel", broken)
+    monkeypatch.setattr(bodies, "read_channel", broken)
     read = settings_of(tmp_path)
     files, metrics = Files(read), GatewayMetrics()
     app = create_app(read, files, Transcriptions(FakeStore(RUNNING), files, read), metrics)
