@@ -46,6 +46,10 @@ class Rooms(World):
                 yield Served(process, client)
         finally:
             process.kill()
+        written = log.read_text()
+        assert not [
+            secret for secret in (*KEYS, SIGNING_KEY, CREDENTIALS["appCertificate"], "v1.") if secret in written
+        ]
 
     async def of_channel(self, channel: str) -> list[Body]:
         return [body for body in await self.kube.all() if body["spec"]["channel"] == channel]

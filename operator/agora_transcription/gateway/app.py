@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.requests import ClientDisconnect
 
 from agora_transcription import __version__, agora
 from agora_transcription.gateway import bodies, callers, openapi
@@ -175,6 +176,8 @@ async def _body(request: Request) -> bytes:
                     raise Refusal(413, f"the body is longer than {bodies.MAX_BODY} bytes")
     except TimeoutError:
         raise Refusal(408, f"the body has not come in {READ_SECONDS:g} s") from None
+    except ClientDisconnect:
+        raise Refusal(400, "the body has not come") from None  # which nobody reads, and the log says
     return bytes(body)
 
 

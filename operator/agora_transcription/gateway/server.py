@@ -171,6 +171,7 @@ def _server(app: FastAPI, settings: GatewaySettings) -> _Server:
             lifespan="off",
             access_log=False,
             log_config=None,
+            log_level="warning",
             server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=IDLE_SECONDS,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from fastapi import Request
 
 from agora_transcription.gateway import app as module
 from agora_transcription.gateway import bodies
+from agora_transcription.gateway.answers import Refusal
 from agora_transcription.gateway.app import create_app
 from agora_transcription.gateway.files import Files
 from agora_transcription.gateway.metrics import GatewayMetrics
@@ -136,6 +138,14 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     monkeypatch.setattr(module, "READ_SECONDS", 0.1)
     answer = await client.post(START, content=half())
     assert (answer.status_code, answer.headers["connection"]) == (408, "close")
+
+
+async def test_who_hangs_up_before_the_end_is_no_fault() -> None:
+    async def hangs_up() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(Refusal, match="400 the body has not come"):
+        await module._body(Request({"type": "http", "headers": []}, hangs_up))
 
 
 async def test_too_many_calls_are_a_429_for_that_caller_alone(tmp_path: Path) -> None:
