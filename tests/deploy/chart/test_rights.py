@@ -158,7 +158,12 @@ async def life(
         (await agora.delete("/simulator/state")).raise_for_status()
         await kube.put_secret("agora-credentials", CREDENTIALS)
         yield Life(kube, simulator, operator, agora)
-    operator.kill()
+        operator.kill()
+        # What it could not do leaves a start in doubt, and a list of orphans of the whole cluster would name that.
+        for body in await kube.all():
+            await kube.delete(body["metadata"]["name"])
+        for body in await kube.all():
+            await kube.patch_metadata(body["metadata"]["name"], {"finalizers": None})
 
 
 @pytest.mark.parametrize(
