@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fastapi import Request
+from pydantic import SecretStr
 
+from agora_transcription import agora
 from agora_transcription.gateway import app as module
 from agora_transcription.gateway import bodies
 from agora_transcription.gateway.answers import Refusal
@@ -201,6 +203,22 @@ async def test_a_token_admits_its_user_to_its_channel(tmp_path: Path, page: str,
     for wrong in ({"uid": "1002"}, {"channel": "other"}):
         with pytest.raises(InvalidToken):
             verify(token, **{**asked, **wrong})
+
+
+async def test_a_subscriber_gets_another_token_than_a_publisher(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def mint(*_: object, publishes: bool, **__: object) -> SecretStr:
+        asked.append(publishes)
+        return SecretStr("a token")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agora, "mint_rtc_token", mint)
+        async with client_of(tmp_path) as client:
+            for role in ("publisher", "subscriber"):
+                answer = await client.post("/api/tokens.json", json={**TOKEN, "role": role})
+                assert answer.json() == {"token": "a token"}
+    assert asked == [True, False]
 
 
 async def test_without_a_certificate_there_are_no_tokens(tmp_path: Path) -> None:
