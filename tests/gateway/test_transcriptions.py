@@ -14,6 +14,7 @@ from agora_transcription.gateway.tasks import name_of
 from gateway.conftest import SIGNING_KEY, rights, rooms
 from support.kube import condition
 from support.metrics import read_metrics
+from support.processes import Gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,14 +244,30 @@ async def test_without_a_right_something_is_not_done(
 
 async def test_without_its_role_it_is_not_ready_and_says_why(world: Rooms, control_plane: ControlPlane) -> None:
     control_plane.kubectl("delete", "rolebinding", "agora-transcription-gateway", "-n", world.kube.namespace)
+    log = world.operator.log.with_name(f"{world.kube.namespace}-unready-gateway.log")
+    process = Gateway(log, world.kubeconfig, world.kube.namespace, "--anonymous")
+
+    async def readiness() -> httpx.Response:
+        async with httpx.AsyncClient() as client:
+            return await client.get(f"{process.health}/readyz")
+
+    async def says_why() -> bool:
+        try:
+            page = await readiness()
+        except httpx.TransportError:
+            return False
+        return page.status_code == 503 and 'cannot get resource "transcriptiontasks"' in page.text
+
+    async def ready() -> bool:
+        return (await readiness()).status_code == 200
+
+    process.start()
     try:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(4), world.gateway("unready"):
-                pass
-        log = world.operator.log.with_name(f"{world.kube.namespace}-unready-gateway.log").read_text()
-        assert 'cannot get resource "transcriptiontasks"' in log
-    finally:
+        await world.eventually(says_why, "what is wrong")
         control_plane.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(rights(world.kube.namespace)))
+        await world.eventually(ready, "readiness, once the right is there")
+    finally:
+        process.kill()
 
 
 async def test_sigterm_lets_a_start_end(world: Rooms) -> None:
