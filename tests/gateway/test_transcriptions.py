@@ -96,10 +96,10 @@ async def test_a_start_that_agora_refuses_is_a_502_and_leaves_nothing(world: Roo
 
 async def test_a_start_that_takes_too_long_is_a_504_and_leaves_nothing(world: Rooms) -> None:
     await world.faults({"operation": "join", "match": {"channel": "slow"}, "status": 503, "times": 0})
-    async with world.gateway("impatient", "--start-timeout=2") as gateway:
+    async with world.gateway("impatient", "--start-timeout=5") as gateway:
         answer = await gateway.post("transcription/start", channel="slow")
         assert answer.status_code == 504
-        assert answer.text == "the transcription has not started in 2 s: AgoraUnavailable"
+        assert answer.text == "the transcription has not started in 5 s: AgoraUnavailable"
         await world.agora.delete("/simulator/faults")
         await world.eventually(lambda: gone(world, "slow"), "the object's end")
         assert await world.live_in("slow") == []
@@ -107,7 +107,7 @@ async def test_a_start_that_takes_too_long_is_a_504_and_leaves_nothing(world: Ro
 
 async def test_a_failure_that_an_earlier_call_has_left_is_cleared_away(world: Rooms, gateway: Served) -> None:
     """The gateway died before it could: the next start makes a new object, and does not answer with the old failure."""
-    refusal = {"status": 400, "body": {}, "delaySeconds": 2, "times": 0}
+    refusal = {"status": 400, "body": {}, "delaySeconds": 4, "times": 0}
     await world.faults({"operation": "join", "match": {"channel": "left"}, **refusal})
     async with world.gateway("left", "--start-timeout=60") as dying:
         cut_off = asyncio.create_task(dying.post("transcription/start", channel="left"))
