@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from agora_transcription import __version__
-from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
+from agora_transcription.settings import ENVIRONMENT_PREFIX, GatewaySettings, OperatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
 
     from agora_transcription.agora import Account
 
@@ -28,6 +29,7 @@ CUSTOMER: Final = {"customerId": "CUSTOMER_ID", "customerSecret": "CUSTOMER_SECR
 """The environment variables of `orphans --app-id`, by their keys in a Secret; anybody on the machine can see flags."""
 
 T = TypeVar("T")
+S = TypeVar("S", bound="BaseSettings")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -36,19 +38,23 @@ def main() -> None:
     """Keep exactly one Agora real-time speech-to-text task running for each TranscriptionTask."""
 
 
-def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for every setting of the operator."""
-    for name, field in reversed(OperatorSettings.model_fields.items()):
-        command = _option(name, field)(command)
-    return command
+def _settings_options(kind: type[BaseSettings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command a flag for each of its settings."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name in reversed(kind.model_fields):
+            command = _option(kind, name)(command)
+        return command
+
+    return decorate
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _option(kind: type[BaseSettings], name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    field = kind.model_fields[name]
     repeated = get_origin(field.annotation) is tuple
     choices = [value for value in get_args(field.annotation) if isinstance(value, str)]
-    variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-    default = "" if field.default in {None, (), ""} or field.default is False else f"  [default: {field.default!s}]"
-    flag, text = f"--{name.replace('_', '-')}", f"{field.description}{default}  [{variable}]"
+    variable = f"{kind.model_config['env_prefix']}{name.upper()}"
+    flag, text = f"--{name.replace('_', '-')}", f"{field.description}{_default(field)}  [{variable}]"
     if field.annotation is bool:
         # None where it is not given, so that the environment counts.
         return click.option(flag, name, is_flag=True, default=None, help=text)
@@ -62,6 +68,13 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Call
     )
 
 
+def _default(field: FieldInfo) -> str:
+    if field.default in {None, (), ""} or field.default is False:
+        return ""
+    words = ", ".join(field.default) if isinstance(field.default, tuple) else field.default
+    return f"  [default: {words!s}]"
+
+
 def _metavar(name: str) -> str:
     known = {
         "kubeconfig": "FILE",
@@ -69,12 +82,19 @@ def _metavar(name: str) -> str:
         "agora_url": "URL",
         "lease_namespace": "NS",
         "lease_name": "NAME",
+        "listen": "ADDR",
+        "project_dir": "DIR",
+        "allow_channel": "PATTERN",
+        "allow_origin": "ORIGIN",
+        "trusted_proxy": "NETWORK",
+        "language": "CODE",
+        "credentials_secret": "NAME",
     }
-    return known.get(name, "ADDR" if name.endswith("_address") else "N")
+    return known.get(name, {"address": "ADDR", "file": "FILE"}.get(name.rpartition("_")[2], "N"))
 
 
 @main.command()
-@_settings_options
+@_settings_options(OperatorSettings)
 def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     """Run the operator against the cluster of the current kubeconfig, or the one it runs in."""
     from kubernetes.aio.config.config_exception import ConfigException
@@ -82,7 +102,7 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     from agora_transcription.controller import operator as controller
     from agora_transcription.telemetry import logs
 
-    settings = _settings(flags)
+    settings = _settings(OperatorSettings, flags)
     logs.configure(settings.log_format, settings.log_level)
     try:
         _run(controller.run(settings))
@@ -94,10 +114,10 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
         sys.exit(1)
 
 
-def _settings(flags: Mapping[str, Any]) -> OperatorSettings:
+def _settings(kind: type[S], flags: Mapping[str, Any]) -> S:
     """Read the settings of the flags that are given, and of the environment."""
     try:
-        return OperatorSettings(**{name: value for name, value in flags.items() if value not in {None, ()}})
+        return kind(**{name: value for name, value in flags.items() if value not in {None, ()}})
     except ValidationError as error:
         for problem in error.errors():
             name = str(problem["loc"][0]).replace("_", "-")
@@ -105,6 +125,27 @@ def _settings(flags: Mapping[str, Any]) -> OperatorSettings:
     except SettingsError as error:
         click.echo(f'{error}: in the environment it must be a JSON list, as ["default"]', err=True)
     sys.exit(2)
+
+
+@main.command()
+@_settings_options(GatewaySettings)
+def gateway(**flags: Any) -> None:  # noqa: ANN401 - one per setting
+    """Serve the HTTP backend of web clients: start.json, stop.json, query.json, tokens.json (docs/gateway.md)."""
+    from kubernetes.aio.config.config_exception import ConfigException
+
+    from agora_transcription.gateway import server
+    from agora_transcription.telemetry import logs
+
+    settings = _settings(GatewaySettings, flags)
+    logs.configure(settings.log_format, settings.log_level)
+    try:
+        _run(server.run(settings))
+    except server.SetupError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except ConfigException as error:
+        click.echo(f"No cluster: {error}. Give --kubeconfig FILE, or set KUBECONFIG.", err=True)
+        sys.exit(1)
 
 
 @main.command()
@@ -116,8 +157,8 @@ def _settings(flags: Mapping[str, Any]) -> OperatorSettings:
 )
 @click.option("--stop", metavar="TASK", multiple=True, help="Stop this orphan; can be given several times.")
 @click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", help="Format of the list.")
-@_option("agora_url", OperatorSettings.model_fields["agora_url"])
-@_option("kubeconfig", OperatorSettings.model_fields["kubeconfig"])
+@_option(OperatorSettings, "agora_url")
+@_option(OperatorSettings, "kubeconfig")
 def orphans(*, secret: str | None, app_id: str | None, stop: tuple[str, ...], output: str, **flags: str | None) -> None:
     """List the Agora tasks (V7) of a project that no TranscriptionTask of the cluster owns.
 
@@ -129,7 +170,7 @@ def orphans(*, secret: str | None, app_id: str | None, stop: tuple[str, ...], ou
     from agora_transcription.controller.orphans import Request, run
     from agora_transcription.telemetry import logs
 
-    settings = _settings(flags)
+    settings = _settings(OperatorSettings, flags)
     logs.configure("text", "warning")
     request = Request(
         account=_account(secret, app_id),

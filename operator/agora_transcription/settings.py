@@ -1,7 +1,8 @@
-"""Every setting of the operator, once: its name, its environment variable, its default and what it does.
+"""Every setting of operator and gateway, once: its name, its environment variable, its default and what it does.
 
-A setting `agora_url` is the flag `--agora-url` and the environment variable `AGORA_TRANSCRIPTION_AGORA_URL`; the flag
-wins. `docs/settings.md` lists them, held by a test.
+A setting `agora_url` of the operator is the flag `--agora-url` and the environment variable
+`AGORA_TRANSCRIPTION_AGORA_URL`; the gateway's variables begin with `AGORA_TRANSCRIPTION_GATEWAY_`. The flag wins.
+`docs/settings.md` lists them, held by a test.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["ENVIRONMENT_PREFIX", "OperatorSettings"]
+__all__ = ["ENVIRONMENT_PREFIX", "GATEWAY_PREFIX", "GatewaySettings", "OperatorSettings"]
 
 ENVIRONMENT_PREFIX = "AGORA_TRANSCRIPTION_"
+GATEWAY_PREFIX = f"{ENVIRONMENT_PREFIX}GATEWAY_"
+"""Of its own: both run on a laptop, under one environment, and must not listen on the same ports."""
 
 POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where Kubernetes tells a Pod its namespace."""
@@ -93,7 +96,136 @@ class OperatorSettings(BaseSettings):
     def _needed_for_the_lease(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value or not info.data.get("leader_elect"):
             return value
-        try:
-            return POD_NAMESPACE.read_text(encoding="utf-8").strip()
-        except OSError:
-            raise ValueError("must be given with --leader-elect outside of a Pod") from None
+        return _pods_namespace("must be given with --leader-elect outside of a Pod")
+
+
+class GatewaySettings(BaseSettings):
+    """Settings of `agora-transcription gateway`."""
+
+    model_config = SettingsConfigDict(env_prefix=GATEWAY_PREFIX, frozen=True)
+
+    kubeconfig: Annotated[
+        str | None,
+        Field(
+            description="Kubeconfig file; without it KUBECONFIG, then the Pod's service account, then ~/.kube/config."
+        ),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        Field(
+            description="Namespace of the tasks; without it the Pod's.",
+            pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+            validate_default=True,
+        ),
+    ] = None
+    listen: Annotated[str, Field(description="HOST:PORT of the API.", pattern=r"^\S*:\d+$")] = "127.0.0.1:4321"
+    metrics_address: Annotated[
+        str, Field(description="HOST:PORT of /metrics; empty for none.", pattern=r"^$|^\S*:\d+$")
+    ] = ":9091"
+    health_address: Annotated[
+        str, Field(description="HOST:PORT of /healthz and /readyz; empty for none.", pattern=r"^$|^\S*:\d+$")
+    ] = ":8082"
+    api_keys_file: Annotated[
+        Path | None,
+        Field(description="File with the keys that callers may use, one in each line, of 16 characters or more."),
+    ] = None
+    anonymous: Annotated[
+        bool,
+        Field(
+            description="Let anybody call who reaches the address, without a key: for a laptop.", validate_default=True
+        ),
+    ] = False
+    signing_key_file: Annotated[
+        Path | None,
+        Field(
+            description="File with the keys of builderTokens, one in each line, of 32 characters or more: "
+            "the first signs, all count. Without it, only with --anonymous, one of this process.",
+            validate_default=True,
+        ),
+    ] = None
+    project_dir: Annotated[
+        Path | None,
+        Field(description="Directory with the files appId and appCertificate, as of a mounted Secret: for RTC tokens."),
+    ] = None
+    rtc_token_version: Annotated[Literal["007", "006"], Field(description="Version of the RTC tokens.")] = "007"  # noqa: S105 - a version, no password
+    allow_channel: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Channel that may be asked for, with * for any characters; "
+            "can be given several times (JSON list in the environment); all without it."
+        ),
+    ] = ()
+    allow_origin: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Origin of web pages that may call, as https://app.example.com, or * for all; "
+            "can be given several times (JSON list in the environment)."
+        ),
+    ] = ("*",)
+    trusted_proxy: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$")], ...],
+        Field(
+            description="Address or network of a proxy whose X-Forwarded-For counts; "
+            "can be given several times (JSON list in the environment)."
+        ),
+    ] = ()
+    calls_per_minute: Annotated[
+        int, Field(ge=0, description="Calls per minute of one caller, in bursts of as many; 0 for no limit.")
+    ] = 120
+    start_timeout: Annotated[
+        float, Field(ge=1, le=300, description="Seconds that a start may take until there is a task id.")
+    ] = 20.0
+    stop_timeout: Annotated[
+        float, Field(ge=1, le=300, description="Seconds that a stop may take until Agora has stopped the task.")
+    ] = 20.0
+    language: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}-[A-Z]{2}(-[a-z]+)?$")], ...],
+        Field(
+            min_length=1,
+            max_length=4,
+            description="Language of the tasks; can be given several times (JSON list in the environment).",
+        ),
+    ] = ("en-US",)
+    credentials_secret: Annotated[
+        str,
+        Field(
+            description="Secret of the tasks' account, which the operator reads.",
+            pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
+        ),
+    ] = "agora-credentials"  # noqa: S105 - a name
+    idle_timeout: Annotated[
+        int, Field(ge=5, le=259200, description="Seconds after which Agora ends a task in an empty channel.")
+    ] = 60
+    task_deadline: Annotated[
+        int, Field(ge=0, description="Seconds after which a task is ended that nobody has stopped; 0 for never.")
+    ] = 14400
+    log_format: Annotated[Literal["text", "json"], Field(description="Format of the log lines.")] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")
+    ] = "info"
+
+    @field_validator("namespace")
+    @classmethod
+    def _needed_for_the_tasks(cls, value: str | None) -> str:
+        return value or _pods_namespace("must be given outside of a Pod")
+
+    @field_validator("anonymous")
+    @classmethod
+    def _somebody_may_call(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
+        if value == (info.data.get("api_keys_file") is not None):
+            raise ValueError("give either it or --api-keys-file")
+        return value
+
+    @field_validator("signing_key_file")
+    @classmethod
+    def _needed_for_the_tokens(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None and info.data.get("anonymous") is False:
+            raise ValueError("must be given without --anonymous")
+        return value
+
+
+def _pods_namespace(problem: str) -> str:
+    try:
+        return POD_NAMESPACE.read_text(encoding="utf-8").strip()
+    except OSError:
+        raise ValueError(problem) from None

@@ -1,4 +1,4 @@
-"""The operator and the simulator as processes, so that they can be killed like any other, and all that run here."""
+"""Operator, gateway and simulator as processes, so that they can be killed like any other, and all that run here."""
 
 from __future__ import annotations
 
@@ -166,3 +166,27 @@ class Simulator(Process):
     async def start_and_wait(self) -> None:
         self.start()
         await self.wait_for(f"{self.url}/healthz")
+
+
+class Gateway(Process):
+    """The gateway, under a kubeconfig that the chart's Role holds for."""
+
+    def __init__(self, log: Path, kubeconfig: Path, namespace: str, *flags: str) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.health = f"http://127.0.0.1:{(health := free_port())}"
+        self.metrics = f"http://127.0.0.1:{(metrics := free_port())}/metrics"
+        super().__init__(
+            log,
+            "gateway",
+            f"--kubeconfig={kubeconfig}",
+            f"--namespace={namespace}",
+            f"--listen=127.0.0.1:{port}",
+            f"--health-address=127.0.0.1:{health}",
+            f"--metrics-address=127.0.0.1:{metrics}",
+            "--log-level=debug",
+            *flags,
+        )
+
+    async def start_and_wait(self) -> None:
+        self.start()
+        await self.wait_for(f"{self.health}/readyz")

@@ -12,7 +12,8 @@ from kubernetes.aio.config.config_exception import ConfigException
 from agora_transcription import __version__
 from agora_transcription.cli import main
 from agora_transcription.controller import operator, orphans
-from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
+from agora_transcription.gateway import server
+from agora_transcription.settings import ENVIRONMENT_PREFIX, GATEWAY_PREFIX, GatewaySettings, OperatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No settings from outside, and the root logger as it was."""
     for name in SETTINGS:
         monkeypatch.delenv(f"{ENVIRONMENT_PREFIX}{name.upper()}", raising=False)
+    for name in GatewaySettings.model_fields:
+        monkeypatch.delenv(f"{GATEWAY_PREFIX}{name.upper()}", raising=False)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -64,9 +67,18 @@ def test_help_lists_every_setting_with_its_variable_and_default(name: str) -> No
         assert f"[default: {field.default}]" in line
 
 
+@pytest.mark.parametrize("name", sorted(GatewaySettings.model_fields))
+def test_help_of_the_gateway_lists_every_setting_with_its_variable(name: str) -> None:
+    text = " ".join(CliRunner().invoke(main, ["gateway", "--help"], terminal_width=1000).output.split())
+    field = GatewaySettings.model_fields[name]
+    assert f"[{GATEWAY_PREFIX}{name.upper()}]" in text
+    assert field.description is not None
+    assert f"{field.description} " in text
+
+
 def test_help_names_the_commands() -> None:
     output = invoke("--help").output
-    for command in ("operator", "orphans", "simulator", "demo"):
+    for command in ("operator", "gateway", "orphans", "simulator", "demo"):
         assert f"\n  {command} " in output
 
 
@@ -199,3 +211,35 @@ def test_logs_are_set_up_as_asked(given: list[OperatorSettings]) -> None:
     assert invoke("operator", "--log-level", "error").exit_code == 0
     assert given
     assert logging.getLogger().level == logging.ERROR
+
+
+@pytest.mark.parametrize(
+    ("flags", "flag"),
+    [
+        ([], "--namespace"),
+        (["--namespace", "a"], "--anonymous"),
+        (["--namespace", "a", "--api-keys-file", "keys"], "--signing-key-file"),
+        (["--namespace", "a", "--anonymous", "--api-keys-file", "keys"], "--anonymous"),
+        (["--namespace", "a", "--anonymous", "--listen", "nowhere"], "--listen"),
+        (["--namespace", "a", "--anonymous", "--signing-key-file", "/nowhere"], "--signing-key-file"),
+        (["--namespace", "a", "--anonymous", "--listen", "192.0.2.1:1"], "--listen: cannot listen on 192.0.2.1:1"),
+    ],
+)
+def test_the_gateway_says_what_it_needs(flags: list[str], flag: str) -> None:
+    result = invoke("gateway", *flags)
+    assert result.exit_code == 2
+    assert flag in result.output
+
+
+def test_a_flag_is_a_setting_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[GatewaySettings] = []
+
+    async def run(settings: GatewaySettings) -> None:
+        runs.append(settings)
+
+    monkeypatch.setattr(server, "run", run)
+    flags = ["--namespace=a", "--anonymous", "--allow-channel=b", "--allow-channel=c", "--start-timeout=3"]
+    assert invoke("gateway", *flags).exit_code == 0
+    [settings] = runs
+    assert (settings.namespace, settings.anonymous, settings.allow_channel) == ("a", True, ("b", "c"))
+    assert settings.start_timeout == 3

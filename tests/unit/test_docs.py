@@ -14,7 +14,8 @@ from agora_transcription import agora
 from agora_transcription.api import Reason, TranscriptionTask
 from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.troubles import trouble_of
-from agora_transcription.settings import ENVIRONMENT_PREFIX, OperatorSettings
+from agora_transcription.gateway.metrics import GatewayMetrics
+from agora_transcription.settings import GatewaySettings, OperatorSettings
 from agora_transcription.telemetry.metrics import Metrics
 from chaos import tables
 
@@ -69,13 +70,20 @@ def test_a_reason_stands_under_what_the_operator_makes_of_the_failure(
     assert verdict.reason in reasons_by_section()[STALLED if verdict.stalled else TRIED_AGAIN]
 
 
-def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is() -> None:
+@pytest.mark.parametrize("kind", [OperatorSettings, GatewaySettings])
+def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is(
+    kind: type[OperatorSettings | GatewaySettings],
+) -> None:
     expected = []
-    for name, field in OperatorSettings.model_fields.items():
-        default = "" if field.default in {None, (), ""} or field.default is False else f"`{field.default}`"
-        flag, variable = f"--{name.replace('_', '-')}", f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    prefix = kind.model_config["env_prefix"]
+    for name, field in kind.model_fields.items():
+        words = ", ".join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "" if words in {None, ""} or words is False else f"`{words}`"
+        flag, variable = f"--{name.replace('_', '-')}", f"{prefix}{name.upper()}"
         expected.append([f"`{flag}`", f"`{variable}`", default, field.description])
-    lines = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if line.startswith("| `--")]
+    page = (ROOT / "docs" / "settings.md").read_text().partition("\n## The gateway\n")
+    text = page[0] if kind is OperatorSettings else page[2]
+    lines = [line for line in text.splitlines() if line.startswith("| `--")]
     rows = [line.strip("| ").split(" | ") for line in lines]
     # The third says how the chart calls it: tests/deploy/chart/test_values.py
     assert [[*row[:2], *row[3:]] for row in rows] == expected
@@ -84,7 +92,7 @@ def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is() -> None:
 def test_each_metric_that_a_page_names_is_served() -> None:
     metrics = Metrics()
     metrics.watch_state([TASK], WorkQueue(AsyncMock()), lambda: {"poll": 0})
-    served = generate_latest(metrics.registry).decode()
+    served = (generate_latest(metrics.registry) + generate_latest(GatewayMetrics().registry)).decode()
     named = {
         name
         for page in PAGES

@@ -72,3 +72,26 @@ app.kubernetes.io/component: operator
   resources: [events]
   verbs: [create]
 {{- end -}}
+
+{{- define "agora-transcription.gateway.fullname" -}}
+{{ include "agora-transcription.fullname" . }}-gateway
+{{- end -}}
+
+{{- define "agora-transcription.gateway.labels" -}}
+{{ include "agora-transcription.labels" . }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{- define "agora-transcription.gateway.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{- define "agora-transcription.gateway.serviceAccountName" -}}
+{{- if .Values.gateway.serviceAccount.create -}}
+{{ .Values.gateway.serviceAccount.name | default (include "agora-transcription.gateway.fullname" .) }}
+{{- else -}}
+{{ required "gateway.serviceAccount.name: is needed where gateway.serviceAccount.create is false" .Values.gateway.serviceAccount.name }}
+{{- end -}}
+{{- end -}}

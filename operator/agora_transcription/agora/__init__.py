@@ -57,6 +57,7 @@ from agora_transcription.agora.models import (
 from agora_transcription.agora.tokens import (
     MAX_LIFETIME_SECONDS,
     MalformedCredentialError,
+    Project,
     TokenVersion,
     mint_rtc_token,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Observation",
     "Observe",
     "Priority",
+    "Project",
     "QuotaExceeded",
     "Refused",
     "RequestRefused",

@@ -18,6 +18,7 @@ from agora_transcription.api.conditions import (
 from agora_transcription.api.spec import (
     Bot,
     Captions,
+    Channel,
     DeletionPolicy,
     Encryption,
     RestartPolicy,
@@ -30,7 +31,16 @@ from agora_transcription.api.spec import (
     UidLanguages,
 )
 from agora_transcription.api.status import Applied, Ended, EndReason, Phase, TaskStatus
-from agora_transcription.api.task import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, TranscriptionTask
+from agora_transcription.api.task import (
+    API_VERSION,
+    FINALIZER,
+    GROUP,
+    KIND,
+    PLURAL,
+    VERSION,
+    Metadata,
+    TranscriptionTask,
+)
 
 __all__ = [
     "API_VERSION",
@@ -42,12 +52,14 @@ __all__ = [
     "Applied",
     "Bot",
     "Captions",
+    "Channel",
     "Condition",
     "ConditionType",
     "DeletionPolicy",
     "Encryption",
     "EndReason",
     "Ended",
+    "Metadata",
     "Phase",
     "Reason",
     "RestartPolicy",

@@ -13,6 +13,7 @@ __all__ = [
     "AgoraApi",
     "Bot",
     "Captions",
+    "Channel",
     "DeletionPolicy",
     "Encryption",
     "EncryptionMode",
@@ -26,6 +27,9 @@ __all__ = [
     "TranslationPair",
     "UidLanguages",
 ]
+
+Channel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 !#$%&()+\-:;<=.>?@\[\]^_{|}~,]+$")]
+"""A channel's name, as Agora allows it."""
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}-[A-Z]{2}(-[a-z]+)?$", max_length=16)]
 """A language code, shape-checked only: Agora's list grows with each of its releases."""
@@ -162,7 +166,7 @@ class Bot(Model):
 class TaskSpec(Model):
     """What a user asks for; `docs/reference.md` describes each field."""
 
-    channel: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 !#$%&()+\-:;<=.>?@\[\]^_{|}~,]+$")]
+    channel: Channel
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=4)]
     subscribe_audio_uids: Speakers | None = None
     unsubscribe_audio_uids: Annotated[tuple[Uid, ...], Field(min_length=1, max_length=5)] | None = None

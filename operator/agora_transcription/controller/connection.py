@@ -1,46 +1,17 @@
-"""How the operator finds and enters its cluster: once for kopf's watch and once for the client, from the same place.
-
-The order is that of the official clients: `--kubeconfig`, KUBECONFIG, the Pod's service account, `~/.kube/config`.
-"""
+"""How kopf's watch enters the cluster: from the same place as the client."""
 
 from __future__ import annotations
 
-import logging
-import os
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
 import kopf
-from kubernetes.aio import client, config
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from agora_transcription.kube.connection import configuration
 
-__all__ = ["connect", "login"]
-
-logger = logging.getLogger(__name__)
-
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-REREAD_SECONDS: Final = 60.0
-"""How long a token that was read from a kubeconfig counts; the client's own time for a Pod's."""
-
-POOL: Final = 100
-"""Connections to the API server at the same time."""
-
-
-async def connect(kubeconfig: str | None) -> client.ApiClient:
-    """Make a client.
-
-    Raises:
-        kubernetes.config.ConfigException: When there is no usable configuration; the message says what is missing.
-    """
-    return client.ApiClient(await _configuration(kubeconfig))
+__all__ = ["login"]
 
 
 async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
     """Read the configuration for kopf, which asks again when the API server no longer takes the token."""
-    found = await _configuration(kubeconfig)
+    found = await configuration(kubeconfig)
     token = found.api_key.get("BearerToken")
     return kopf.ConnectionInfo(
         server=found.host,
@@ -52,38 +23,3 @@ async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
         # The client keeps it as the header's value, with the scheme in lower case where it comes from a Pod.
         token=token.split(" ", 1)[-1] if token else None,
     )
-
-
-async def _configuration(kubeconfig: str | None) -> Any:  # noqa: ANN401 - the client's class is untyped
-    found = client.Configuration()
-    if kubeconfig is None and "KUBECONFIG" not in os.environ and SERVICE_ACCOUNT.exists():
-        config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=kubeconfig, client_configuration=found
-        )
-        found.refresh_api_key_hook = _reread(kubeconfig)  # type: ignore[assignment]
-    found.connection_pool_maxsize = POOL
-    return found
-
-
-def _reread(kubeconfig: str | None) -> Callable[[Any], Awaitable[None]]:
-    """Have the token of a kubeconfig read again, as the client does by itself with that of a Pod: both expire."""
-    read_at = time.monotonic()
-
-    async def reread(configuration: Any) -> None:  # noqa: ANN401 - the client's class is untyped
-        nonlocal read_at
-        if time.monotonic() - read_at < REREAD_SECONDS:
-            return
-        read_at = time.monotonic()
-        fresh = client.Configuration()
-        try:
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, client_configuration=fresh
-            )
-        except Exception as error:  # noqa: BLE001 - the client raises whatever a half-written file leads to
-            logger.warning("The kubeconfig cannot be read again; what was read before still counts: %s", error)
-        else:
-            configuration.api_key = fresh.api_key
-
-    return reread

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kubernetes.aio import client
 
 from agora_transcription.api import GROUP, PLURAL, VERSION
-from agora_transcription.controller.replies import StoreError, answer_of
+from agora_transcription.kube.replies import StoreError, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

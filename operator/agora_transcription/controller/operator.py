@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import kopf
@@ -13,7 +13,7 @@ import kopf
 from agora_transcription import __version__, agora
 from agora_transcription.controller.cache import TaskCache
 from agora_transcription.controller.calls import Caller
-from agora_transcription.controller.connection import connect, login
+from agora_transcription.controller.connection import login
 from agora_transcription.controller.credentials import CredentialStore
 from agora_transcription.controller.discovery import MISSING, find_problem, wait_until_served
 from agora_transcription.controller.events import EventPoster
@@ -27,12 +27,12 @@ from agora_transcription.controller.reconciler import Reconciler, Services
 from agora_transcription.controller.resync import Resync
 from agora_transcription.controller.store import KubernetesStore
 from agora_transcription.controller.webhook import WebhookServer
+from agora_transcription.kube.connection import connect
+from agora_transcription.telemetry.addresses import AddressError, host_and_port, named
 from agora_transcription.telemetry.health import HealthServer
 from agora_transcription.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kubernetes.aio import client
     from pydantic import SecretStr
 
@@ -53,10 +53,6 @@ WATCH_GRACE: Final = 1.0
 """Seconds for kopf to end its watch, from which nothing follows any more."""
 
 logger = logging.getLogger(__name__)
-
-
-class AddressError(Exception):
-    """An address of the settings cannot be listened on; the message names the flag."""
 
 
 async def run(settings: OperatorSettings) -> None:
@@ -238,15 +234,15 @@ class _Operator:
             return None if self.ready.is_set() or not lifecycle.acting else "the watch has not begun"
 
         if self.settings.metrics_address:
-            with _named("--metrics-address", self.settings.metrics_address):
-                stack.callback(self.metrics.serve(*_host_and_port(self.settings.metrics_address)))
+            with named("--metrics-address", self.settings.metrics_address):
+                stack.callback(self.metrics.serve(*host_and_port(self.settings.metrics_address)))
         if self.settings.health_address:
             server = HealthServer(
                 healthz={"queue": self._check_queue, "watch": self.resync.check},
                 readyz={"watching": watching} | ({"lease": election.check} if election else {}),
             )
-            with _named("--health-address", self.settings.health_address):
-                await server.start(*_host_and_port(self.settings.health_address))
+            with named("--health-address", self.settings.health_address):
+                await server.start(*host_and_port(self.settings.health_address))
             stack.push_async_callback(server.stop)
         if self.settings.webhook_address:
             await self._serve_webhook(stack)
@@ -256,8 +252,8 @@ class _Operator:
         server = WebhookServer(
             receiver, self.ready.is_set, lambda result: self.metrics.notifications.labels(result).inc()
         )
-        with _named("--webhook-address", self.settings.webhook_address):
-            await server.start(*_host_and_port(self.settings.webhook_address))
+        with named("--webhook-address", self.settings.webhook_address):
+            await server.start(*host_and_port(self.settings.webhook_address))
         stack.push_async_callback(server.stop)
 
     def _notification_secret(self, uid: str) -> SecretStr | None:
@@ -267,17 +263,3 @@ class _Operator:
     def _check_queue(self) -> str | None:
         stuck = self.queue.stuck()
         return None if stuck < STUCK_AFTER else f"a key is being worked on for {stuck:.0f} s"
-
-
-@contextmanager
-def _named(flag: str, address: str) -> Iterator[None]:
-    """Say which address cannot be listened on."""
-    try:
-        yield
-    except OSError as error:
-        raise AddressError(f"{flag}: cannot listen on {address}: {error.strerror or error}") from error
-
-
-def _host_and_port(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from agora_transcription import agora
 from agora_transcription.api import FINALIZER
 from agora_transcription.api.status import format_time
-from agora_transcription.controller.connection import connect
 from agora_transcription.controller.credentials import SecretInvalid, account_of
 from agora_transcription.controller.looks import LONGEST_LOOK_BACK, LOOK_BACK
 from agora_transcription.controller.store import KubernetesStore, StoreError
 from agora_transcription.controller.translate import account_hash
+from agora_transcription.kube.connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from kubernetes.aio import client
 
 from agora_transcription.api import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, TranscriptionTask
-from agora_transcription.controller.replies import (
+from agora_transcription.kube.replies import (
     Body,
     NotFound,
     Outdated,

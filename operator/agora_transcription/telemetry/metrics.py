@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agora_transcription.api import TranscriptionTask
 
-__all__ = ["CONTROLLER", "Metrics"]
+__all__ = ["CONTROLLER", "Metrics", "serve"]
 
 CONTROLLER: Final = "transcriptiontask"
 """The value of the labels `controller` and `name`."""
@@ -167,14 +167,19 @@ class Metrics:
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
         """Serve /metrics from a thread; answers what ends it."""
-        server, thread = start_http_server(port, host or "0.0.0.0", registry=self.registry)  # noqa: S104 - scraped from outside
+        return serve(self.registry, host, port)
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
-        return stop
+def serve(registry: CollectorRegistry, host: str, port: int) -> Callable[[], None]:
+    """Serve the metrics of a registry from a thread; answers what ends it."""
+    server, thread = start_http_server(port, host or "0.0.0.0", registry=registry)  # noqa: S104 - scraped from outside
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop
 
 
 class _State(Collector):

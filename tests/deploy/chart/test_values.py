@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import yaml
 
 from agora_transcription import cli, settings
-from agora_transcription.settings import OperatorSettings
+from agora_transcription.settings import GatewaySettings, OperatorSettings
 from support.helm import CHART, ROOT, HelmError, one, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -43,6 +43,34 @@ NOT_REACHED = {
     "health_address": "the probes go there",
 }
 
+REACHED_IN_THE_GATEWAY: dict[str, tuple[str, Any]] = {
+    "namespace": ("gateway.namespace=rooms", "rooms"),
+    "metrics_address": ("gateway.metrics.enabled=false", ""),
+    "anonymous": ("gateway.anonymous=true", True),
+    "project_dir": ("gateway.projectSecret=project", Path("/etc/gateway/project")),
+    "rtc_token_version": ("gateway.rtcTokenVersion=006", "006"),
+    "allow_channel": ("gateway.allowChannels={public-*,stand up}", ("public-*", "stand up")),
+    "allow_origin": ("gateway.allowOrigins={https://a.example}", ("https://a.example",)),
+    "trusted_proxy": ("gateway.trustedProxies={10.0.0.0/8}", ("10.0.0.0/8",)),
+    "calls_per_minute": ("gateway.callsPerMinute=7", 7),
+    "start_timeout": ("gateway.startTimeout=7", 7),
+    "stop_timeout": ("gateway.stopTimeout=7", 7),
+    "language": ("gateway.languages={de-DE,en-US}", ("de-DE", "en-US")),
+    "credentials_secret": ("gateway.credentialsSecret=other", "other"),
+    "idle_timeout": ("gateway.idleTimeout=259200", 259200),
+    "task_deadline": ("gateway.taskDeadline=10000000", 10000000),
+    "log_format": ("gateway.logFormat=text", "text"),
+    "log_level": ("gateway.logLevel=debug", "debug"),
+}
+
+NOT_REACHED_IN_THE_GATEWAY = {
+    "kubeconfig": "a Pod has its ServiceAccount",
+    "listen": "the Service goes there",
+    "health_address": "the probes go there",
+    "api_keys_file": "a file of gateway.keysSecret",
+    "signing_key_file": "the same",
+}
+
 CHOSEN = {"leader_elect": True, "log_format": "json", "lease_namespace": "agora-transcription"}
 """Where the chart's default is another than the command's: in a Pod."""
 
@@ -60,7 +88,7 @@ def read_by_the_operator(*values: str) -> OperatorSettings:
     command, *arguments = (text.replace("$(POD_NAMESPACE)", "agora-transcription") for text in container["args"])
     assert command == "operator"
     with cli.main.commands[command].make_context(command, arguments) as context:
-        return cli._settings(context.params)
+        return cli._settings(OperatorSettings, context.params)
 
 
 @pytest.mark.parametrize("name", [name for name in OperatorSettings.model_fields if name not in NOT_REACHED])
@@ -71,12 +99,52 @@ def test_each_setting_is_reached_by_a_value(name: str) -> None:
     assert getattr(read_by_the_operator(), name) != read
 
 
-def test_the_page_of_settings_names_the_values() -> None:
-    lines = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if line.startswith("| `--")]
+@pytest.mark.parametrize(("kind", "reached"), [(OperatorSettings, REACHED), (GatewaySettings, REACHED_IN_THE_GATEWAY)])
+def test_the_page_of_settings_names_the_values(
+    kind: type[OperatorSettings | GatewaySettings], reached: dict[str, tuple[str, Any]]
+) -> None:
+    operators, _, gateways = (ROOT / "docs" / "settings.md").read_text().partition("\n## The gateway\n")
+    text = operators if kind is OperatorSettings else gateways
+    lines = [line for line in text.splitlines() if line.startswith("| `--")]
     named = {line.split("`")[1]: line.split(" | ")[2].strip("` ") for line in lines}
-    values = {name: value.partition("=")[0] for name, (value, _) in REACHED.items()}
-    flags = {f"--{name.replace('_', '-')}": values.get(name, "") for name in OperatorSettings.model_fields}
+    values = {name: value.partition("=")[0] for name, (value, _) in reached.items()}
+    flags = {f"--{name.replace('_', '-')}": values.get(name, "") for name in kind.model_fields}
     assert named == flags
+
+
+def read_by_the_gateway(*values: str) -> GatewaySettings:
+    """What `agora-transcription gateway` makes of the container's arguments."""
+    usual = ("--set=operator.enabled=false", "--set=gateway.enabled=true", "--set=gateway.keysSecret=keys")
+    container = one(template(*usual, *values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    command, *arguments = (text.replace("$(POD_NAMESPACE)", "agora-transcription") for text in container["args"])
+    assert command == "gateway"
+    with cli.main.commands[command].make_context(command, arguments) as context:
+        return cli._settings(GatewaySettings, context.params)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in GatewaySettings.model_fields if name not in NOT_REACHED_IN_THE_GATEWAY]
+)
+def test_each_setting_of_the_gateway_is_reached_by_a_value(name: str) -> None:
+    value, read = REACHED_IN_THE_GATEWAY[name]
+    changed = read_by_the_gateway(f"--set-string={value}" if "Version" in value else f"--set={value}")
+    assert getattr(changed, name) == read
+    assert getattr(read_by_the_gateway(), name) != read
+
+
+def test_defaults_of_the_gateway_are_the_commands() -> None:
+    keys = Path("/etc/gateway/keys")
+    expected = {
+        "namespace": "agora-transcription",
+        "listen": ":4321",
+        "metrics_address": ":9090",
+        "health_address": ":8080",
+        "api_keys_file": keys / "apiKeys",
+        "signing_key_file": keys / "signingKeys",
+        "log_format": "json",
+    }
+    usual = GatewaySettings(namespace="a", anonymous=True).model_dump() | {"anonymous": False}
+    assert read_by_the_gateway().model_dump() == usual | expected
 
 
 def test_defaults_are_the_commands() -> None:
@@ -142,6 +210,11 @@ def test_an_unknown_key_is_refused_at_every_level() -> None:
         ("operator.podDisruptionBudget.maxUnavailable=0", "/maxUnavailable': minimum: got 0, want 1"),
         ("operator.networkPolicy.apiServerPorts=null", "/networkPolicy': missing property 'apiServerPorts'"),
         ("operator.extraArgs={log-level=debug}", "/operator/extraArgs/0': 'log-level=debug' does not match pattern"),
+        ("gateway.namespace=team_a", "/gateway/namespace': 'team_a' does not match pattern"),
+        ("gateway.languages={english}", "/gateway/languages/0': 'english' does not match pattern"),
+        ("gateway.startTimeout=41", "/gateway/startTimeout': maximum: got 41, want 40"),
+        ("gateway.keysSecret=A B", "/gateway/keysSecret': 'A B' does not match pattern"),
+        ("gateway.replicas=0", "/gateway/replicas': minimum: got 0, want 1"),
         ("operator.extraEnv={A=B}", "/operator/extraEnv/0': got string, want object"),
     ],
 )

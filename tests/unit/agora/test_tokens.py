@@ -189,6 +189,21 @@ def test_version_006_says_what_was_asked(
     )
 
 
+@pytest.mark.parametrize("version", TokenVersion)
+@pytest.mark.parametrize(("publishes", "privileges"), [(True, PUBLISHER), (False, (1,))])
+def test_who_may_not_publish_may_join_and_no_more(
+    account: Account, version: TokenVersion, privileges: tuple[int, ...], *, publishes: bool
+) -> None:
+    token = mint_rtc_token(account, "demo-room", "1001", publishes=publishes, version=version, now=ISSUED)
+    assert token is not None
+    value = token.get_secret_value()
+    if version is TokenVersion.V007:
+        decoded = decode_007(value, CERTIFICATE)
+    else:
+        decoded = decode_006(value, CERTIFICATE, "demo-room", "1001")
+    assert tuple(decoded.privileges) == privileges
+
+
 def test_without_a_certificate_there_is_no_token(account: Account) -> None:
     assert mint_rtc_token(replace(account, app_certificate=None), "room", "1", now=ISSUED) is None
 

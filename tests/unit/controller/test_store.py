@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 
 from agora_transcription.api import FINALIZER, TaskStatus
-from agora_transcription.controller.replies import _error, _message
 from agora_transcription.controller.store import (
     NotFound,
     Outdated,
@@ -20,6 +19,7 @@ from agora_transcription.controller.store import (
     with_finalizer,
     without_finalizer,
 )
+from agora_transcription.kube.replies import _error, _message
 from unit.controller.builders import body_of, task_of
 from unit.controller.kubernetes_model import merged
 

@@ -11,7 +11,8 @@ import certifi
 import pytest
 from kubernetes.aio.config import incluster_config, kube_config
 
-from agora_transcription.controller import connection
+from agora_transcription.controller.connection import login
+from agora_transcription.kube import connection
 
 
 def kubeconfig(path: Path, server: str) -> Path:
@@ -53,7 +54,7 @@ def pod_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nowhere: None) ->
 
 async def test_in_a_pod_kopf_gets_the_bare_token(pod_token: Path) -> None:
     """kopf writes the scheme itself: with the client's "bearer " before it every request would be a 401."""
-    found = await connection.login(None)
+    found = await login(None)
     assert (found.scheme, found.token) == ("Bearer", "token-of-pod")
     assert found.server == "https://10.96.0.1:443"
     assert found.ca_path == str(pod_token.with_name("ca.crt"))
@@ -61,14 +62,14 @@ async def test_in_a_pod_kopf_gets_the_bare_token(pod_token: Path) -> None:
 
 
 def test_a_token_that_the_kubelet_has_renewed_is_read_with_the_next_login(pod_token: Path) -> None:
-    asyncio.run(connection.login(None))
+    asyncio.run(login(None))
     pod_token.write_text("renewed")
-    assert asyncio.run(connection.login(None)).token == "renewed"
+    assert asyncio.run(login(None)).token == "renewed"
 
 
 @pytest.mark.usefixtures("nowhere")
 async def test_with_a_kubeconfig_kopf_gets_the_bare_token(tmp_path: Path) -> None:
-    found = await connection.login(str(kubeconfig(tmp_path / "config", "flag")))
+    found = await login(str(kubeconfig(tmp_path / "config", "flag")))
     assert (found.scheme, found.token) == ("Bearer", "token-of-flag")
     assert found.server == "https://flag.example:6443"
     assert found.insecure
@@ -102,7 +103,7 @@ async def test_a_user_with_a_certificate_has_no_scheme(tmp_path: Path) -> None:
     certificate.write_text("a certificate")
     content["users"][0]["user"] = {"client-certificate": str(certificate), "client-key": str(certificate)}
     path.write_text(json.dumps(content))
-    found = await connection.login(str(path))
+    found = await login(str(path))
     assert (found.scheme, found.token) == (None, None)
     assert found.certificate_path == str(certificate)
 
@@ -125,7 +126,7 @@ async def test_the_flag_goes_before_the_variable_and_both_before_the_pod(
         monkeypatch.setenv("KUBECONFIG", path)
         monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", path)  # read when the client is imported
     chosen = str(kubeconfig(tmp_path / "flag", "flag")) if flag else None
-    assert (await connection.login(chosen)).server == server
+    assert (await login(chosen)).server == server
     client = await connection.connect(chosen)
     assert client.configuration.host == server
     await client.close()  # type: ignore[no-untyped-call]

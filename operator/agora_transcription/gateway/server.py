@@ -1,0 +1,191 @@
+"""Puts the parts of the gateway together, and serves them until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import signal
+import socket
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from agora_transcription import __version__
+from agora_transcription.gateway.app import create_app
+from agora_transcription.gateway.files import FileProblem, Files
+from agora_transcription.gateway.metrics import GatewayMetrics
+from agora_transcription.gateway.service import TAKE_BACK_SECONDS, Transcriptions
+from agora_transcription.gateway.store import KubernetesTaskStore
+from agora_transcription.kube.connection import connect
+from agora_transcription.kube.replies import NotFound, StoreError
+from agora_transcription.telemetry.addresses import AddressError, host_and_port, named
+from agora_transcription.telemetry.health import HealthServer
+from agora_transcription.telemetry.metrics import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+
+    from agora_transcription.gateway.store import TaskStore
+    from agora_transcription.settings import GatewaySettings
+
+__all__ = ["SetupError", "run"]
+
+MAX_CONNECTIONS: Final = 1000
+"""At the same time; a further one is answered 503."""
+
+IDLE_SECONDS: Final = 30
+"""How long a connection may rest between two requests."""
+
+PAUSE_SECONDS: Final = 2.0
+"""Between two tries to reach the cluster, until the first that succeeds."""
+
+logger = logging.getLogger(__name__)
+
+
+class SetupError(Exception):
+    """The gateway cannot run as the settings say; the message names the flag."""
+
+
+async def run(settings: GatewaySettings) -> None:
+    """Run the gateway until SIGINT or SIGTERM; calls that are under way are ended first.
+
+    Raises:
+        SetupError: When a file or an address of the settings cannot be used.
+        kubernetes.config.ConfigException: When there is no cluster to be found.
+    """
+    files = Files(settings)
+    try:
+        files.check()
+        async with contextlib.AsyncExitStack() as stack:
+            await _run(settings, files, stack)
+    except (FileProblem, AddressError) as error:
+        raise SetupError(str(error)) from error
+
+
+async def _run(settings: GatewaySettings, files: Files, stack: contextlib.AsyncExitStack) -> None:
+    with named("--listen", settings.listen):
+        listening = [stack.enter_context(bound) for bound in _bound(*host_and_port(settings.listen))]
+    api = await connect(settings.kubeconfig)
+    stack.push_async_callback(api.close)
+    store = KubernetesTaskStore(api, settings.namespace or "")
+    metrics = GatewayMetrics()
+    server = _server(create_app(settings, files, Transcriptions(store, files, settings), metrics), settings)
+    cluster = _Cluster(store)
+    await _serve_telemetry(settings, metrics, cluster, server, stack)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.leave)
+    if settings.anonymous:
+        logger.warning("--anonymous: whoever reaches %s may start transcriptions, which are billed", settings.listen)
+    looking = asyncio.create_task(cluster.wait(), name="cluster")
+    try:
+        await server.serve(sockets=listening)
+    finally:
+        looking.cancel()
+    logger.info("Stopped")
+
+
+async def _serve_telemetry(
+    settings: GatewaySettings,
+    metrics: GatewayMetrics,
+    cluster: _Cluster,
+    server: _Server,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    if settings.metrics_address:
+        with named("--metrics-address", settings.metrics_address):
+            stack.callback(serve(metrics.registry, *host_and_port(settings.metrics_address)))
+    if settings.health_address:
+        health = HealthServer(healthz={}, readyz={"serving": server.check, "cluster": lambda: cluster.problem})
+        with named("--health-address", settings.health_address):
+            await health.start(*host_and_port(settings.health_address))
+        stack.push_async_callback(health.stop)
+
+
+class _Cluster:
+    """Whether the cluster has answered once, and as it should.
+
+    Later failures are said in the answers to the calls. To have all replicas unready for one would only make a
+    connection refused of a 502.
+    """
+
+    def __init__(self, store: TaskStore) -> None:
+        self._store = store
+        self.problem: str | None = "not reached yet"
+
+    async def wait(self) -> None:
+        """Ask for an object that does not exist until the answer is that it does not."""
+        while self.problem:
+            said = self.problem
+            self.problem = await self._look()
+            if self.problem and self.problem != said:
+                logger.warning("Not ready: %s", self.problem)
+            if self.problem:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _look(self) -> str | None:
+        try:
+            await self._store.get("rtt-nobody")
+        except NotFound:
+            return None
+        except StoreError as error:
+            return str(error)
+        return None
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever owns the event loop, and says whether it serves."""
+
+    def leave(self) -> None:
+        """Take no more connections, end the calls that are under way, and return from `serve`."""
+        logger.info("Stops")
+        self.should_exit = True
+
+    def check(self) -> str | None:
+        """What is wrong, as of a health check."""
+        return None if self.started and not self.should_exit else "the gateway does not serve"
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do not."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say where."""
+        await super().startup(sockets)
+        for bound in sockets or ():
+            host, port = bound.getsockname()[:2]
+            logger.info("agora-transcription %s serves on %s port %d", __version__, host, port)
+
+
+def _server(app: FastAPI, settings: GatewaySettings) -> _Server:
+    grace = math.ceil(max(settings.start_timeout + TAKE_BACK_SECONDS, settings.stop_timeout)) + 1
+    return _Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=grace,
+            proxy_headers=bool(settings.trusted_proxy),
+            forwarded_allow_ips=list(settings.trusted_proxy),
+        )
+    )
+
+
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind here: uvicorn answers an address in use by exiting the process."""
+    if ":" not in host:
+        yield socket.create_server((host, port))
+    if ":" in host or (not host and socket.has_dualstack_ipv6()):
+        # Beside the first and not in its place: addresses of IPv4 would no longer look like those of a proxy.
+        yield socket.create_server((host, port), family=socket.AF_INET6)

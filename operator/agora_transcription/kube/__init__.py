@@ -1,0 +1,1 @@
+"""Kubernetes' API server, for all who talk to it: how to enter, and what comes back."""
