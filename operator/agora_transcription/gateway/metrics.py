@@ -33,7 +33,7 @@ class GatewayMetrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        build = Gauge(f"{PREFIX}_build_info", "Always 1", ["version"], registry=self.registry)
+        build = Gauge(f"{PREFIX}_gateway_build_info", "Always 1", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
 
     def observe(self, endpoint: str, code: int, seconds: float) -> None:
