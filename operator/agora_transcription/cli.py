@@ -29,7 +29,7 @@ CUSTOMER: Final = {"customerId": "CUSTOMER_ID", "customerSecret": "CUSTOMER_SECR
 """The environment variables of `orphans --app-id`, by their keys in a Secret; anybody on the machine can see flags."""
 
 T = TypeVar("T")
-S = TypeVar("S", bound="BaseSettings")
+S = TypeVar("S", OperatorSettings, GatewaySettings)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -97,21 +97,9 @@ def _metavar(name: str) -> str:
 @_settings_options(OperatorSettings)
 def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     """Run the operator against the cluster of the current kubeconfig, or the one it runs in."""
-    from kubernetes.aio.config.config_exception import ConfigException
-
     from agora_transcription.controller import operator as controller
-    from agora_transcription.telemetry import logs
 
-    settings = _settings(OperatorSettings, flags)
-    logs.configure(settings.log_format, settings.log_level)
-    try:
-        _run(controller.run(settings))
-    except controller.AddressError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except ConfigException as error:
-        click.echo(f"No cluster: {error}. Give --kubeconfig FILE, or set KUBECONFIG.", err=True)
-        sys.exit(1)
+    _serve(_settings(OperatorSettings, flags), controller.run, controller.AddressError)
 
 
 def _settings(kind: type[S], flags: Mapping[str, Any]) -> S:
@@ -131,16 +119,21 @@ def _settings(kind: type[S], flags: Mapping[str, Any]) -> S:
 @_settings_options(GatewaySettings)
 def gateway(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     """Serve the HTTP backend of web clients: start.json, stop.json, query.json, tokens.json (docs/gateway.md)."""
+    from agora_transcription.gateway import server
+
+    _serve(_settings(GatewaySettings, flags), server.run, server.SetupError)
+
+
+def _serve(settings: S, run: Callable[[S], Coroutine[Any, Any, None]], misconfigured: type[Exception]) -> None:
+    """Run a process until it is told to stop; exit code 2 where the settings are wrong, 1 where there is no cluster."""
     from kubernetes.aio.config.config_exception import ConfigException
 
-    from agora_transcription.gateway import server
     from agora_transcription.telemetry import logs
 
-    settings = _settings(GatewaySettings, flags)
     logs.configure(settings.log_format, settings.log_level)
     try:
-        _run(server.run(settings))
-    except server.SetupError as error:
+        _run(run(settings))
+    except misconfigured as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     except ConfigException as error:

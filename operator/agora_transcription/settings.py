@@ -23,17 +23,25 @@ POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/names
 """Where Kubernetes tells a Pod its namespace."""
 
 
+# What every process has.
+Kubeconfig = Annotated[
+    str | None,
+    Field(description="Kubeconfig file; without it KUBECONFIG, then the Pod's service account, then ~/.kube/config."),
+]
+MetricsAddress = Annotated[str, Field(description="HOST:PORT of /metrics; empty for none.", pattern=r"^$|^\S*:\d+$")]
+HealthAddress = Annotated[
+    str, Field(description="HOST:PORT of /healthz and /readyz; empty for none.", pattern=r"^$|^\S*:\d+$")
+]
+LogFormat = Annotated[Literal["text", "json"], Field(description="Format of the log lines.")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")]
+
+
 class OperatorSettings(BaseSettings):
     """Settings of `agora-transcription operator`."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True)
 
-    kubeconfig: Annotated[
-        str | None,
-        Field(
-            description="Kubeconfig file; without it KUBECONFIG, then the Pod's service account, then ~/.kube/config."
-        ),
-    ] = None
+    kubeconfig: Kubeconfig = None
     namespace: Annotated[
         tuple[str, ...],
         Field(
@@ -73,12 +81,8 @@ class OperatorSettings(BaseSettings):
             pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
         ),
     ] = "agora-transcription-operator"
-    metrics_address: Annotated[
-        str, Field(description="HOST:PORT of /metrics; empty for none.", pattern=r"^$|^\S*:\d+$")
-    ] = ":9090"
-    health_address: Annotated[
-        str, Field(description="HOST:PORT of /healthz and /readyz; empty for none.", pattern=r"^$|^\S*:\d+$")
-    ] = ":8080"
+    metrics_address: MetricsAddress = ":9090"
+    health_address: HealthAddress = ":8080"
     webhook_address: Annotated[
         str,
         Field(
@@ -86,10 +90,8 @@ class OperatorSettings(BaseSettings):
             pattern=r"^$|^\S*:\d+$",
         ),
     ] = ""
-    log_format: Annotated[Literal["text", "json"], Field(description="Format of the log lines.")] = "text"
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")
-    ] = "info"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
     @field_validator("lease_namespace")
     @classmethod
@@ -104,12 +106,7 @@ class GatewaySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=GATEWAY_PREFIX, frozen=True)
 
-    kubeconfig: Annotated[
-        str | None,
-        Field(
-            description="Kubeconfig file; without it KUBECONFIG, then the Pod's service account, then ~/.kube/config."
-        ),
-    ] = None
+    kubeconfig: Kubeconfig = None
     namespace: Annotated[
         str | None,
         Field(
@@ -119,12 +116,8 @@ class GatewaySettings(BaseSettings):
         ),
     ] = None
     listen: Annotated[str, Field(description="HOST:PORT of the API.", pattern=r"^\S*:\d+$")] = "127.0.0.1:4321"
-    metrics_address: Annotated[
-        str, Field(description="HOST:PORT of /metrics; empty for none.", pattern=r"^$|^\S*:\d+$")
-    ] = ":9091"
-    health_address: Annotated[
-        str, Field(description="HOST:PORT of /healthz and /readyz; empty for none.", pattern=r"^$|^\S*:\d+$")
-    ] = ":8082"
+    metrics_address: MetricsAddress = ":9091"
+    health_address: HealthAddress = ":8082"
     api_keys_file: Annotated[
         Path | None,
         Field(description="File with the keys that callers may use, one in each line, of 16 characters or more."),
@@ -199,10 +192,8 @@ class GatewaySettings(BaseSettings):
     task_deadline: Annotated[
         int, Field(ge=0, description="Seconds after which a task is ended that nobody has stopped; 0 for never.")
     ] = 14400
-    log_format: Annotated[Literal["text", "json"], Field(description="Format of the log lines.")] = "text"
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")
-    ] = "info"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
     @field_validator("namespace")
     @classmethod
