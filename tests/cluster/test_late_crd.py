@@ -65,7 +65,9 @@ async def test_it_is_not_ready_until_the_crd_is_there_and_when_it_goes_the_proce
         await works_with_it(operator, empty_cluster)
         empty_cluster.kubectl("delete", f"--filename={CRD}", "--timeout=30s")
         assert await operator.wait_ended(20) == 1
-        failed, *_, last = [line for line in log.read_text().splitlines() if " ERROR " in line or " CRITICAL " in line]
+        failed, *_, last = [
+            line for line in log.read_text().splitlines() if "has failed: 404" in line or " CRITICAL " in line
+        ]
         assert last.endswith(f"The watch has ended, and this process with it: {MISSING}")
         assert time_of(last) - time_of(failed) < timedelta(seconds=5), "kopf waits so long for what does not end"
 

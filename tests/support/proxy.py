@@ -86,7 +86,8 @@ class ApiProxy:
 
     Attributes:
         down: No request is answered, every connection is closed.
-        error_rate: The share of requests that are answered with 429, 500 or no answer at all, at random.
+        error_rate: The share of requests that are answered with 429, 500 or no answer at all, evenly: 0.33 is each
+            third one, so that nobody is unlucky for ever.
         requests: How many requests there were, but for watches.
     """
 
@@ -102,6 +103,7 @@ class ApiProxy:
         self._chance = random.Random(seed)  # noqa: S311 - no secret
         self.down = False
         self.error_rate = 0.0
+        self._due = 0.0
         self.requests = 0
 
     async def __aenter__(self) -> Self:
@@ -207,7 +209,12 @@ class ApiProxy:
         return None
 
     def _unlucky(self, asked: Asked) -> bool:
-        return bool(self.error_rate) and not asked.watches and self._chance.random() < self.error_rate
+        if asked.watches:
+            return False
+        self._due += self.error_rate
+        unlucky = self._due >= 1
+        self._due -= unlucky
+        return unlucky
 
     def _misfortune(self, request: web.Request) -> web.StreamResponse:
         status = self._chance.choice([429, 500, 503, 0])
