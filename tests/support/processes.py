@@ -133,18 +133,17 @@ class Process:
                 await asyncio.sleep(0.05)
 
 
-class Operator(Process):
-    """The operator, under a kubeconfig that the production roles hold for, or without one, as in a Pod."""
+class Serving(Process):
+    """One that works on a cluster, and serves /readyz and /metrics; without a kubeconfig it is as in a Pod."""
 
-    def __init__(self, log: Path, kubeconfig: Path | None, namespace: str | None, agora_url: str, *flags: str) -> None:
+    def __init__(self, log: Path, command: str, kubeconfig: Path | None, namespace: str | None, *flags: str) -> None:
         self.health = f"http://127.0.0.1:{(health := free_port())}"
         self.metrics = f"http://127.0.0.1:{(metrics := free_port())}/metrics"
         super().__init__(
             log,
-            "operator",
+            command,
             *([f"--kubeconfig={kubeconfig}"] if kubeconfig else []),
             *([f"--namespace={namespace}"] if namespace else []),
-            f"--agora-url={agora_url}",
             f"--health-address=127.0.0.1:{health}",
             f"--metrics-address=127.0.0.1:{metrics}",
             "--log-level=debug",
@@ -154,6 +153,13 @@ class Operator(Process):
     async def start_and_wait(self) -> None:
         self.start()
         await self.wait_for(f"{self.health}/readyz")
+
+
+class Operator(Serving):
+    """The operator, under a kubeconfig that the production roles hold for."""
+
+    def __init__(self, log: Path, kubeconfig: Path | None, namespace: str | None, agora_url: str, *flags: str) -> None:
+        super().__init__(log, "operator", kubeconfig, namespace, f"--agora-url={agora_url}", *flags)
 
 
 class Simulator(Process):
@@ -168,25 +174,9 @@ class Simulator(Process):
         await self.wait_for(f"{self.url}/healthz")
 
 
-class Gateway(Process):
+class Gateway(Serving):
     """The gateway, under a kubeconfig that the chart's Role holds for."""
 
     def __init__(self, log: Path, kubeconfig: Path, namespace: str, *flags: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
-        self.health = f"http://127.0.0.1:{(health := free_port())}"
-        self.metrics = f"http://127.0.0.1:{(metrics := free_port())}/metrics"
-        super().__init__(
-            log,
-            "gateway",
-            f"--kubeconfig={kubeconfig}",
-            f"--namespace={namespace}",
-            f"--listen=127.0.0.1:{port}",
-            f"--health-address=127.0.0.1:{health}",
-            f"--metrics-address=127.0.0.1:{metrics}",
-            "--log-level=debug",
-            *flags,
-        )
-
-    async def start_and_wait(self) -> None:
-        self.start()
-        await self.wait_for(f"{self.health}/readyz")
+        super().__init__(log, "gateway", kubeconfig, namespace, f"--listen=127.0.0.1:{port}", *flags)
