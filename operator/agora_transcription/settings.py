@@ -1,8 +1,8 @@
-"""Every setting of operator and gateway, once: its name, its environment variable, its default and what it does.
+"""Every setting of operator, gateway and stt, once: its name, its environment variable, its default and what it does.
 
 A setting `agora_url` of the operator is the flag `--agora-url` and the environment variable
-`AGORA_TRANSCRIPTION_AGORA_URL`; the gateway's variables begin with `AGORA_TRANSCRIPTION_GATEWAY_`. The flag wins.
-`docs/settings.md` lists them, held by a test.
+`AGORA_TRANSCRIPTION_AGORA_URL`; the gateway's variables begin with `AGORA_TRANSCRIPTION_GATEWAY_`, those of stt with
+`AGORA_TRANSCRIPTION_STT_`. The flag wins. `docs/settings.md` lists them, held by a test.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["ENVIRONMENT_PREFIX", "GATEWAY_PREFIX", "GatewaySettings", "OperatorSettings"]
+__all__ = ["ENVIRONMENT_PREFIX", "GATEWAY_PREFIX", "STT_PREFIX", "GatewaySettings", "OperatorSettings", "SttSettings"]
 
 ENVIRONMENT_PREFIX = "AGORA_TRANSCRIPTION_"
 GATEWAY_PREFIX = f"{ENVIRONMENT_PREFIX}GATEWAY_"
-"""Of its own: both run on a laptop, under one environment, and must not listen on the same ports."""
+STT_PREFIX = f"{ENVIRONMENT_PREFIX}STT_"
+"""Of their own: all run on a laptop, under one environment, and must not listen on the same ports."""
 
 POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where Kubernetes tells a Pod its namespace."""
@@ -34,6 +35,30 @@ HealthAddress = Annotated[
 ]
 LogFormat = Annotated[Literal["text", "json"], Field(description="Format of the log lines.")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")]
+
+# What gateway and stt have, which others call.
+ApiKeysFile = Annotated[
+    Path | None,
+    Field(description="File with the keys that callers may use, one in each line, of 16 characters or more."),
+]
+Anonymous = Annotated[
+    bool,
+    Field(description="Let anybody call who reaches the address, without a key: for a laptop.", validate_default=True),
+]
+AllowOrigin = Annotated[
+    tuple[str, ...],
+    Field(
+        description="Origin of web pages that may call, as https://app.example.com, or * for all; "
+        "can be given several times (JSON list in the environment)."
+    ),
+]
+TrustedProxy = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$")], ...],
+    Field(
+        description="Address or network of a proxy whose X-Forwarded-For counts; "
+        "can be given several times (JSON list in the environment)."
+    ),
+]
 
 
 class OperatorSettings(BaseSettings):
@@ -118,16 +143,8 @@ class GatewaySettings(BaseSettings):
     listen: Annotated[str, Field(description="HOST:PORT of the API.", pattern=r"^\S*:\d+$")] = "127.0.0.1:4321"
     metrics_address: MetricsAddress = ":9091"
     health_address: HealthAddress = ":8082"
-    api_keys_file: Annotated[
-        Path | None,
-        Field(description="File with the keys that callers may use, one in each line, of 16 characters or more."),
-    ] = None
-    anonymous: Annotated[
-        bool,
-        Field(
-            description="Let anybody call who reaches the address, without a key: for a laptop.", validate_default=True
-        ),
-    ] = False
+    api_keys_file: ApiKeysFile = None
+    anonymous: Anonymous = False
     signing_key_file: Annotated[
         Path | None,
         Field(
@@ -148,20 +165,8 @@ class GatewaySettings(BaseSettings):
             "can be given several times (JSON list in the environment); all without it."
         ),
     ] = ()
-    allow_origin: Annotated[
-        tuple[str, ...],
-        Field(
-            description="Origin of web pages that may call, as https://app.example.com, or * for all; "
-            "can be given several times (JSON list in the environment)."
-        ),
-    ] = ("*",)
-    trusted_proxy: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$")], ...],
-        Field(
-            description="Address or network of a proxy whose X-Forwarded-For counts; "
-            "can be given several times (JSON list in the environment)."
-        ),
-    ] = ()
+    allow_origin: AllowOrigin = ("*",)
+    trusted_proxy: TrustedProxy = ()
     calls_per_minute: Annotated[
         int, Field(ge=0, description="Calls per minute of one caller, in bursts of as many; 0 for no limit.")
     ] = 120
@@ -192,6 +197,20 @@ class GatewaySettings(BaseSettings):
     task_deadline: Annotated[
         int, Field(ge=0, description="Seconds after which a task is ended that nobody has stopped; 0 for never.")
     ] = 14400
+    captions_url: Annotated[
+        str | None,
+        Field(
+            description="URL of a simulator whose captions the page shows, instead of those of Agora's channel.",
+            pattern=r"^https?://[^/\s@]+(/\S*)?$",
+        ),
+    ] = None
+    stt_url: Annotated[
+        str | None,
+        Field(
+            description="URL of the Socket.IO service, as browsers reach it, for the page's microphone and files.",
+            pattern=r"^https?://[^/\s@]+(/\S*)?$",
+        ),
+    ] = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
 
@@ -203,9 +222,7 @@ class GatewaySettings(BaseSettings):
     @field_validator("anonymous")
     @classmethod
     def _somebody_may_call(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
-        if value == (info.data.get("api_keys_file") is not None):
-            raise ValueError("give either it or --api-keys-file")
-        return value
+        return _either(value, info)
 
     @field_validator("signing_key_file")
     @classmethod
@@ -213,6 +230,77 @@ class GatewaySettings(BaseSettings):
         if value is None and info.data.get("anonymous") is False:
             raise ValueError("must be given without --anonymous")
         return value
+
+
+class SttSettings(BaseSettings):
+    """Settings of `agora-transcription stt`."""
+
+    model_config = SettingsConfigDict(env_prefix=STT_PREFIX, frozen=True)
+
+    listen: Annotated[str, Field(description="HOST:PORT of the Socket.IO service.", pattern=r"^\S*:\d+$")] = (
+        "127.0.0.1:4322"
+    )
+    metrics_address: MetricsAddress = ":9092"
+    health_address: HealthAddress = ":8083"
+    engine: Annotated[
+        Literal["moonshine", "pocketsphinx", "elevenlabs", "socketio"],
+        Field(
+            description="What recognizes speech: an engine here (English only), or a relay to an ElevenLabs-compatible "
+            "WebSocket or to another Socket.IO service of this protocol."
+        ),
+    ] = "moonshine"
+    api_keys_file: ApiKeysFile = None
+    anonymous: Anonymous = False
+    allow_origin: AllowOrigin = ("*",)
+    trusted_proxy: TrustedProxy = ()
+    workers: Annotated[
+        int, Field(ge=0, le=256, description="Processes of an engine here; 0 for one per processor core.")
+    ] = 0
+    max_sessions: Annotated[
+        int, Field(ge=0, description="Sessions at once; a further one is refused. 0 for what the engine is good for.")
+    ] = 0
+    idle_timeout: Annotated[
+        float, Field(ge=1, description="Seconds without audio after which a session is closed.")
+    ] = 30.0
+    session_limit: Annotated[float, Field(ge=1, description="Seconds after which a session is closed.")] = 3600.0
+    drain_timeout: Annotated[
+        float,
+        Field(ge=1, le=300, description="Seconds that sessions get for their last words when it is told to stop."),
+    ] = 10.0
+    timestamps: Annotated[
+        Literal["words", "none"],
+        Field(description="Whether the times of words are sent after a committed text, where they can be known."),
+    ] = "words"
+    relay_url: Annotated[
+        str | None,
+        Field(
+            description="Where a relay leads to: wss://HOST/PATH?QUERY of an ElevenLabs-compatible service, "
+            "https://HOST of a Socket.IO one.",
+            pattern=r"^(https?|wss?)://[^/\s@]+(/\S*)?$",
+            validate_default=True,
+        ),
+    ] = None
+    relay_key_file: Annotated[Path | None, Field(description="File with the API key for the relay's other end.")] = None
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+
+    @field_validator("anonymous")
+    @classmethod
+    def _somebody_may_call(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
+        return _either(value, info)
+
+    @field_validator("relay_url")
+    @classmethod
+    def _needed_by_relays(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("engine") in {"elevenlabs", "socketio"}:
+            raise ValueError("must be given for a relay, which --engine names")
+        return value
+
+
+def _either(anonymous: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - a setting's value
+    if anonymous == (info.data.get("api_keys_file") is not None):
+        raise ValueError("give either it or --api-keys-file")
+    return anonymous
 
 
 def _pods_namespace(problem: str) -> str:

@@ -15,7 +15,7 @@ from agora_transcription.api import Reason, TranscriptionTask
 from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.troubles import trouble_of
 from agora_transcription.gateway.metrics import GatewayMetrics
-from agora_transcription.settings import GatewaySettings, OperatorSettings
+from agora_transcription.settings import GatewaySettings, OperatorSettings, SttSettings
 from agora_transcription.telemetry.metrics import Metrics
 from chaos import tables
 
@@ -70,9 +70,12 @@ def test_a_reason_stands_under_what_the_operator_makes_of_the_failure(
     assert verdict.reason in reasons_by_section()[STALLED if verdict.stalled else TRIED_AGAIN]
 
 
-@pytest.mark.parametrize("kind", [OperatorSettings, GatewaySettings])
+@pytest.mark.parametrize(
+    ("kind", "section"),
+    [(OperatorSettings, ""), (GatewaySettings, "The gateway"), (SttSettings, "The Socket.IO service")],
+)
 def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is(
-    kind: type[OperatorSettings | GatewaySettings],
+    kind: type[OperatorSettings | GatewaySettings | SttSettings], section: str
 ) -> None:
     expected = []
     prefix = kind.model_config["env_prefix"]
@@ -81,8 +84,8 @@ def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is(
         default = "" if words in {None, ""} or words is False else f"`{words}`"
         flag, variable = f"--{name.replace('_', '-')}", f"{prefix}{name.upper()}"
         expected.append([f"`{flag}`", f"`{variable}`", default, field.description])
-    page = (ROOT / "docs" / "settings.md").read_text().partition("\n## The gateway\n")
-    text = page[0] if kind is OperatorSettings else page[2]
+    sections = re.split(r"^## (.*)$", (ROOT / "docs" / "settings.md").read_text(), flags=re.MULTILINE)
+    text = dict(zip(["", *sections[1::2]], sections[::2], strict=True))[section]
     lines = [line for line in text.splitlines() if line.startswith("| `--")]
     rows = [line.strip("| ").split(" | ") for line in lines]
     # The third says how the chart calls it: tests/deploy/chart/test_values.py
