@@ -30,27 +30,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- define "agora-transcription.operator.fullname" -}}
-{{ include "agora-transcription.fullname" . }}-operator
-{{- end -}}
-
-{{- define "agora-transcription.operator.labels" -}}
-{{ include "agora-transcription.labels" . }}
-app.kubernetes.io/component: operator
-{{- end -}}
-
-{{- define "agora-transcription.operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: operator
-{{- end -}}
-
-{{- define "agora-transcription.operator.serviceAccountName" -}}
-{{- if .Values.operator.serviceAccount.create -}}
-{{ .Values.operator.serviceAccount.name | default (include "agora-transcription.operator.fullname" .) }}
-{{- else -}}
-{{ required "operator.serviceAccount.name: is needed where operator.serviceAccount.create is false" .Values.operator.serviceAccount.name }}
-{{- end -}}
+{{/* The port that a URL leads to. */}}
+{{- define "agora-transcription.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "80" "443" (has $url.scheme (list "http" "ws"))) -}}
 {{- end -}}
 
 {{/* What the operator may do in the namespaces that it watches, each rule with what it is for. */}}
@@ -71,27 +54,4 @@ app.kubernetes.io/component: operator
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
-{{- end -}}
-
-{{- define "agora-transcription.gateway.fullname" -}}
-{{ include "agora-transcription.fullname" . }}-gateway
-{{- end -}}
-
-{{- define "agora-transcription.gateway.labels" -}}
-{{ include "agora-transcription.labels" . }}
-app.kubernetes.io/component: gateway
-{{- end -}}
-
-{{- define "agora-transcription.gateway.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: gateway
-{{- end -}}
-
-{{- define "agora-transcription.gateway.serviceAccountName" -}}
-{{- if .Values.gateway.serviceAccount.create -}}
-{{ .Values.gateway.serviceAccount.name | default (include "agora-transcription.gateway.fullname" .) }}
-{{- else -}}
-{{ required "gateway.serviceAccount.name: is needed where gateway.serviceAccount.create is false" .Values.gateway.serviceAccount.name }}
-{{- end -}}
 {{- end -}}
