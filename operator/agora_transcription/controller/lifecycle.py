@@ -16,14 +16,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from agora_transcription.controller.lease import Election
 
-__all__ = ["FAILED", "Lifecycle", "done_before"]
+__all__ = ["FAILED", "Lifecycle", "cut_off", "done_before"]
 
 LIMIT: Final = 9.5
 """Seconds from the signal until the process is ended whatever is still going on; Kubernetes gives a Pod 30."""
+
+PATIENCE: Final = 1.0
+"""Seconds after which what has not ended is cancelled again: a library may have lost the first time."""
 
 FAILED: Final = 1
 """The exit code of a process that has lost its Lease or its CRD, or has not stopped in time."""
@@ -129,6 +132,19 @@ async def done_before(stop: asyncio.Event, work: Coroutine[Any, Any, object]) ->
         return False
     both[0].result()
     return True
+
+
+async def cut_off(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until all of them have ended."""
+    going = {task for task in tasks if not task.done()}
+    for task in going:
+        if not task.cancelling():  # where a part has failed its group has done so
+            task.cancel()
+    while going:
+        _, going = await asyncio.wait(going, timeout=PATIENCE)
+        for task in going:
+            logger.warning("%s has not stopped yet and is told so again", task.get_name())
+            task.cancel()
 
 
 def _exit() -> NoReturn:

@@ -20,7 +20,7 @@ from agora_transcription.controller.events import EventPoster
 from agora_transcription.controller.fleet import Fleet
 from agora_transcription.controller.handlers import make_registry, make_settings
 from agora_transcription.controller.lease import Election, Lock
-from agora_transcription.controller.lifecycle import FAILED, Lifecycle, done_before
+from agora_transcription.controller.lifecycle import FAILED, Lifecycle, cut_off, done_before
 from agora_transcription.controller.notifications import Receiver
 from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.reconciler import Reconciler, Services
@@ -172,11 +172,8 @@ class _Operator:
 
     async def _cut_off(self, background: list[asyncio.Task[None]]) -> None:
         """End what still goes on, also when a part has failed: no call and no write comes after the Lease's release."""
-        for task in background:
-            if not task.cancelling():  # where a part has failed the group has done so
-                task.cancel()  # some of them call Agora too
+        await cut_off(background)  # some of them call Agora too
         await self.queue.close(0)
-        await asyncio.wait(background)
 
     async def _watch(self, lifecycle: Lifecycle) -> None:
         """Run kopf until everything else has stopped, and a moment longer for itself; or until it fails."""

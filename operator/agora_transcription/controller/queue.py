@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from agora_transcription.controller.lifecycle import cut_off
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterator
 
@@ -173,10 +175,7 @@ class WorkQueue(Generic[K]):
         if not self._running:
             return
         _, late = await asyncio.wait(set(self._running), timeout=grace)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        await cut_off(late)
 
     async def _run(self, key: K) -> None:
         entry = self._active[key]

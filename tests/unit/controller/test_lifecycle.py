@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agora_transcription.controller import lifecycle as module
-from agora_transcription.controller.lifecycle import Lifecycle, done_before
+from agora_transcription.controller.lifecycle import Lifecycle, cut_off, done_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,6 +213,40 @@ async def test_with_who_waits_for_it_the_work_is_cut_off() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert work.cut_off
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As within libraries that turn one into a timeout, or into an answer that came at the same moment."""
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    lost: list[str] = []
+
+    async def loses_one() -> None:
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError as error:
+                if lost:
+                    raise
+                lost.append(repr(error))
+
+    task = asyncio.create_task(loses_one(), name="Loser")
+    await asyncio.sleep(0)
+    await asyncio.wait_for(cut_off([task]), 5)
+    assert task.cancelled()
+    assert len(lost) == 1
+    assert "Loser has not stopped yet" in caplog.text
+
+
+async def test_nothing_is_cut_off_that_has_ended() -> None:
+    async def ends() -> None: ...
+
+    task = asyncio.create_task(ends())
+    await task
+    await asyncio.wait_for(cut_off([task]), 5)
+    await asyncio.wait_for(cut_off([]), 5)
+    assert not task.cancelled()
 
 
 BLOCKED = """
