@@ -11,13 +11,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from kubernetes.aio import client
-
 from agora_transcription.api import GROUP, PLURAL, VERSION
-from agora_transcription.kube.replies import StoreError, answer_of
+from agora_transcription.kube.replies import StoreError, answer_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from kubernetes.aio import client
 
 __all__ = ["MISSING", "find_problem", "wait_until_served"]
 
@@ -41,17 +41,11 @@ async def wait_until_served(api: client.ApiClient) -> None:
 
 async def find_problem(api: client.ApiClient) -> str | None:
     """Why there is nothing to watch, `MISSING` where that is known; None where there is, or the watch will tell."""
-    objects = client.CustomObjectsApi(api)
     try:
-        groups = await answer_of("get /apis", client.ApisApi(api).get_api_versions_without_preload_content)
+        groups = await answer_of("get /apis", api, "GET", path_of("apis"))
         if GROUP not in _names(groups, "groups"):
             return MISSING
-        kinds = await answer_of(
-            f"get /apis/{GROUP}/{VERSION}",
-            objects.get_api_resources_without_preload_content,
-            group=GROUP,
-            version=VERSION,
-        )
+        kinds = await answer_of(f"get /apis/{GROUP}/{VERSION}", api, "GET", path_of("apis", GROUP, VERSION))
     except StoreError as error:
         # Who refuses this refuses the watch as well, and that ends in an error which says so.
         return None if error.code in REFUSED else str(error)

@@ -13,8 +13,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from kubernetes.aio import client
-
 from agora_transcription.api import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, TranscriptionTask
 from agora_transcription.kube.replies import (
     Body,
@@ -24,10 +22,13 @@ from agora_transcription.kube.replies import (
     answer_of,
     object_of,
     page_of,
+    path_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
+
+    from kubernetes.aio import client
 
 __all__ = [
     "Body",
@@ -45,7 +46,6 @@ __all__ = [
 COMPONENT: Final = "agora-transcription-operator"
 """The field manager of writes and the source of events."""
 
-MERGE_PATCH: Final = "application/merge-patch+json"
 PAGE: Final = 500
 
 logger = logging.getLogger(__name__)
@@ -110,10 +110,7 @@ def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Body:
 
 
 class KubernetesStore:
-    """The store on a real API server, through the official client.
-
-    The client's validating methods cost twice the CPU of those that leave the answer alone, so answers are read here.
-    """
+    """The store on a real API server, through the official client."""
 
     def __init__(self, api: client.ApiClient, namespaces: tuple[str, ...] = ()) -> None:
         """Use a configured client.
@@ -122,64 +119,45 @@ class KubernetesStore:
             api: Closed by whoever made it.
             namespaces: Where the watched objects are; empty for everywhere.
         """
-        self._objects = client.CustomObjectsApi(api)
-        self._core = client.CoreV1Api(api)
+        self._api = api
         self._namespaces = namespaces
 
     async def get(self, namespace: str, name: str) -> Body:
         """See `Store.get`."""
         what = f"get {PLURAL} {namespace}/{name}"
-        call = self._objects.get_namespaced_custom_object_without_preload_content
-        return object_of(what, await answer_of(what, call, **_names(namespace, name)))
+        return object_of(what, await answer_of(what, self._api, "GET", _path(namespace, name)))
 
     async def all(self) -> AsyncIterator[Body]:
         """See `Store.all`."""
-        for namespace in self._namespaces or (None,):
+        what = f"list {PLURAL}"
+        paths = [_path(namespace) for namespace in self._namespaces] or [path_of("apis", GROUP, VERSION, PLURAL)]
+        for path in paths:
             more: str | None = ""
             while more is not None:
-                page: Body = {"limit": PAGE} | ({"_continue": more} if more else {})
-                if namespace is None:
-                    call: Callable[..., Awaitable[Any]] = (
-                        self._objects.list_cluster_custom_object_without_preload_content
-                    )
-                else:
-                    call = self._objects.list_namespaced_custom_object_without_preload_content
-                    page["namespace"] = namespace
-                what = f"list {PLURAL}"
-                answer = await answer_of(what, call, group=GROUP, version=VERSION, plural=PLURAL, **page)
-                items, more = page_of(what, answer)
+                query: dict[str, str | int] = {"limit": PAGE} | ({"continue": more} if more else {})
+                items, more = page_of(what, await answer_of(what, self._api, "GET", path, query=query))
                 for item in items:
                     yield item
 
     async def write_status(self, task: TranscriptionTask, patch: Body) -> Body:
         """See `Store.write_status`."""
-        return await self._patch(
-            task,
-            self._objects.patch_namespaced_custom_object_status_without_preload_content,
-            {"metadata": _version(task), "status": patch},
-        )
+        return await self._patch(task, {"metadata": _version(task), "status": patch}, "status")
 
     async def write_finalizers(self, task: TranscriptionTask, finalizers: tuple[str, ...]) -> Body:
         """See `Store.write_finalizers`."""
-        return await self._patch(
-            task,
-            self._objects.patch_namespaced_custom_object_without_preload_content,
-            {"metadata": _version(task) | {"finalizers": list(finalizers)}},
-        )
+        return await self._patch(task, {"metadata": _version(task) | {"finalizers": list(finalizers)}})
 
     async def delete(self, task: TranscriptionTask) -> None:
         """See `Store.delete`."""
-        await answer_of(
-            f"delete {PLURAL} {task.key}",
-            self._objects.delete_namespaced_custom_object_without_preload_content,
-            **_names(task.metadata.namespace, task.metadata.name),
-            body={"preconditions": {"uid": task.metadata.uid, "resourceVersion": task.metadata.resource_version}},
-        )
+        body = {"preconditions": {"uid": task.metadata.uid, "resourceVersion": task.metadata.resource_version}}
+        path = _path(task.metadata.namespace, task.metadata.name)
+        await answer_of(f"delete {PLURAL} {task.key}", self._api, "DELETE", path, body)
 
     async def secret(self, namespace: str, name: str) -> Secret:
         """See `Store.secret`."""
-        what, call = f"get secret {namespace}/{name}", self._core.read_namespaced_secret_without_preload_content
-        secret = object_of(what, await answer_of(what, call, namespace=namespace, name=name))
+        what = f"get secret {namespace}/{name}"
+        path = path_of("api", "v1", "namespaces", namespace, "secrets", name)
+        secret = object_of(what, await answer_of(what, self._api, "GET", path))
         metadata, data = secret["metadata"], secret.get("data")
         version = f"{metadata['uid']}/{metadata['resourceVersion']}"
         return Secret(version, _decoded(data) if isinstance(data, dict) else {})
@@ -187,41 +165,32 @@ class KubernetesStore:
     async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:
         """See `Store.event`."""
         namespace = task.metadata.namespace
-        await answer_of(
-            f"create event in {namespace}",
-            self._core.create_namespaced_event_without_preload_content,
-            namespace=namespace,
-            body={
-                "metadata": {"generateName": f"{task.metadata.name[:200]}.", "namespace": namespace},
-                "involvedObject": {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "namespace": namespace,
-                    "name": task.metadata.name,
-                    "uid": task.metadata.uid,
-                    "resourceVersion": task.metadata.resource_version,
-                },
-                "type": "Warning" if warning else "Normal",
-                "reason": reason,
-                "message": message,
-                "source": {"component": COMPONENT},
-                "reportingComponent": COMPONENT,
-                "firstTimestamp": now,
-                "lastTimestamp": now,
-                "count": 1,
+        body = {
+            "metadata": {"generateName": f"{task.metadata.name[:200]}.", "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "namespace": namespace,
+                "name": task.metadata.name,
+                "uid": task.metadata.uid,
+                "resourceVersion": task.metadata.resource_version,
             },
-        )
+            "type": "Warning" if warning else "Normal",
+            "reason": reason,
+            "message": message,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        path = path_of("api", "v1", "namespaces", namespace, "events")
+        await answer_of(f"create event in {namespace}", self._api, "POST", path, body)
 
-    async def _patch(self, task: TranscriptionTask, call: Callable[..., Awaitable[Any]], body: Body) -> Body:
+    async def _patch(self, task: TranscriptionTask, body: Body, *subresource: str) -> Body:
         what = f"patch {PLURAL} {task.key}"
-        answer = await answer_of(
-            what,
-            call,
-            **_names(task.metadata.namespace, task.metadata.name),
-            body=body,
-            field_manager=COMPONENT,
-            _content_type=MERGE_PATCH,
-        )
+        path = _path(task.metadata.namespace, task.metadata.name, *subresource)
+        answer = await answer_of(what, self._api, "PATCH", path, body, query={"fieldManager": COMPONENT})
         return object_of(what, answer)
 
 
@@ -235,8 +204,8 @@ def without_finalizer(task: TranscriptionTask) -> tuple[str, ...]:
     return tuple(finalizer for finalizer in task.metadata.finalizers if finalizer != FINALIZER)
 
 
-def _names(namespace: str, name: str) -> dict[str, str]:
-    return {"group": GROUP, "version": VERSION, "plural": PLURAL, "namespace": namespace, "name": name}
+def _path(namespace: str, *more: str) -> str:
+    return path_of("apis", GROUP, VERSION, "namespaces", namespace, PLURAL, *more)
 
 
 def _version(task: TranscriptionTask) -> Body:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-from kubernetes.aio import client
+from typing import TYPE_CHECKING, Final, Protocol
 
 from agora_transcription.api import GROUP, PLURAL, VERSION
-from agora_transcription.kube.replies import Body, answer_of, object_of
+from agora_transcription.kube.replies import Body, answer_of, object_of, path_of
 
 if TYPE_CHECKING:
+    from kubernetes.aio import client
+
     from agora_transcription.api import TranscriptionTask
 
 __all__ = ["KubernetesTaskStore", "TaskStore"]
@@ -39,29 +39,24 @@ class KubernetesTaskStore:
 
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
         """Use a configured client, which whoever made it closes."""
-        self._objects = client.CustomObjectsApi(api)
-        self._where: dict[str, Any] = {"group": GROUP, "version": VERSION, "plural": PLURAL, "namespace": namespace}
+        self._api = api
+        self._all = ("apis", GROUP, VERSION, "namespaces", namespace, PLURAL)
 
     async def get(self, name: str) -> Body:
         """See `TaskStore.get`."""
-        what, call = f"get {PLURAL} {name}", self._objects.get_namespaced_custom_object_without_preload_content
-        return object_of(what, await answer_of(what, call, **self._where, name=name))
+        what = f"get {PLURAL} {name}"
+        return object_of(what, await answer_of(what, self._api, "GET", path_of(*self._all, name)))
 
     async def create(self, body: Body) -> Body:
         """See `TaskStore.create`."""
         what = f"create {PLURAL} {body['metadata']['name']}"
-        call = self._objects.create_namespaced_custom_object_without_preload_content
-        return object_of(what, await answer_of(what, call, **self._where, body=body, field_manager=COMPONENT))
+        path = path_of(*self._all)
+        return object_of(what, await answer_of(what, self._api, "POST", path, body, query={"fieldManager": COMPONENT}))
 
     async def delete(self, task: TranscriptionTask, *, unchanged: bool) -> None:
         """See `TaskStore.delete`."""
         preconditions = {"uid": task.metadata.uid}
         if unchanged:
             preconditions["resourceVersion"] = task.metadata.resource_version
-        await answer_of(
-            f"delete {PLURAL} {task.key}",
-            self._objects.delete_namespaced_custom_object_without_preload_content,
-            **self._where,
-            name=task.metadata.name,
-            body={"preconditions": preconditions},
-        )
+        path = path_of(*self._all, task.metadata.name)
+        await answer_of(f"delete {PLURAL} {task.key}", self._api, "DELETE", path, {"preconditions": preconditions})

@@ -23,8 +23,8 @@ async def waited_for(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, Any, 
 
     async def answer(request: web.Request) -> web.Response:
         asked.append(request.path)
-        groups_code, groups, kinds_code, resources = answers[min(asked.count("/apis/"), len(answers)) - 1]
-        if request.path == "/apis/":
+        groups_code, groups, kinds_code, resources = answers[min(asked.count("/apis"), len(answers)) - 1]
+        if request.path == "/apis":
             return web.json_response(groups, status=groups_code)
         return web.json_response(resources, status=kinds_code)
 
@@ -43,7 +43,7 @@ THERE = (200, GROUPS, 200, KINDS)
 
 
 async def test_a_kind_that_is_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await waited_for(monkeypatch, THERE) == ["/apis/", "/apis/transcription.dev/v1alpha1"]
+    assert await waited_for(monkeypatch, THERE) == ["/apis", "/apis/transcription.dev/v1alpha1"]
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ async def test_what_is_missing_is_waited_for_and_said_once(
 ) -> None:
     asked = await waited_for(monkeypatch, before, before, THERE)
     assert asked[-1] == "/apis/transcription.dev/v1alpha1"
-    assert asked.count("/apis/") == 3
+    assert asked.count("/apis") == 3
     assert caplog.text.count("Waits: ") == 1
 
 
 @pytest.mark.parametrize("code", [401, 403])
 async def test_a_refusal_is_left_to_the_watch(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await waited_for(monkeypatch, (code, {}, 200, KINDS)) == ["/apis/"]
+    assert await waited_for(monkeypatch, (code, {}, 200, KINDS)) == ["/apis"]
