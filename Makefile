@@ -20,7 +20,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak lint fmt docs tools image image-test manifests chart-test argocd-test sbom e2e kind kind-delete \
+.PHONY: help demo test chaos soak lint fmt docs captions-proto tools image image-test manifests chart-test argocd-test sbom e2e kind kind-delete \
 	requirements clean control-plane
 
 help: ## Show this list
@@ -52,6 +52,10 @@ fmt: $(VENV) ## Format the code and fix what can be fixed
 
 docs: $(VENV) ## Generate the reference of fields from the CRD
 	.venv/bin/python docs/generate_reference.py
+
+captions-proto: $(VENV) ## Compile the simulator's captions.proto, after a change of it
+	cd operator && ../.venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+		agora_transcription/simulator/captions/captions.proto
 
 tools: $(VENV) ## Build helm and what else the tests run, from their Go modules: once, ten minutes on 2 cores
 	@cd tests && ../.venv/bin/python -m support.tools

@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from agora_transcription.simulator.captions.stage import Stage
 from agora_transcription.simulator.faults import Fault
 from agora_transcription.simulator.options import SimulatorOptions
 from agora_transcription.simulator.tasks import State
@@ -40,12 +41,12 @@ class End(_Wanted):
     message: str = ""
 
 
-def admin_router(world: World) -> APIRouter:
+def admin_router(world: World, stage: Stage) -> APIRouter:
     """The routes below `/simulator`, and `/healthz`."""
     router = APIRouter()
     _add_views(router, world)
     _add_faults(router, world)
-    _add_levers(router, world)
+    _add_levers(router, world, stage)
     return router
 
 
@@ -103,7 +104,7 @@ def _add_faults(router: APIRouter, world: World) -> None:
         return {"released": world.release()}
 
 
-def _add_levers(router: APIRouter, world: World) -> None:
+def _add_levers(router: APIRouter, world: World, stage: Stage) -> None:
     @router.get("/simulator/options")
     async def options() -> SimulatorOptions:
         return world.options
@@ -135,4 +136,5 @@ def _add_levers(router: APIRouter, world: World) -> None:
     @router.delete("/simulator/state")
     async def reset() -> Json:
         world.reset()
+        stage.reset()
         return {"status": "ok"}

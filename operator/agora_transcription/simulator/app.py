@@ -9,6 +9,8 @@ from fastapi import FastAPI, Request, Response
 
 from agora_transcription.simulator import v6, v7
 from agora_transcription.simulator.admin import admin_router
+from agora_transcription.simulator.captions.routes import captions_router
+from agora_transcription.simulator.captions.stage import Stage
 from agora_transcription.simulator.clock import Clock
 from agora_transcription.simulator.dispatch import Operation, dispatch
 from agora_transcription.simulator.options import SimulatorOptions
@@ -55,10 +57,12 @@ def create_app(
     world = World(options or SimulatorOptions(), faults, Clock(wall))
     # Nothing of a request is interpreted by the framework: Agora's own checks and wording come first.
     app = FastAPI(title="Agora simulator", openapi_url=None)
-    app.state.world = world
+    stage = Stage(world)
+    app.state.world, app.state.stage = world, stage
     for method, path, operation in ROUTES:
         app.add_api_route(path, _endpoint(operation, world), methods=[method])
-    app.include_router(admin_router(world))
+    app.include_router(admin_router(world, stage))
+    app.include_router(captions_router(stage))
     return app
 
 

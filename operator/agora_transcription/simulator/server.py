@@ -85,6 +85,7 @@ async def serving(app: FastAPI, listen: str = "127.0.0.1:0") -> AsyncIterator[st
             server.should_exit = True
             await serving_task
             await asyncio.wait({delivering})
+            await app.state.stage.close()
 
 
 class _Server(uvicorn.Server):

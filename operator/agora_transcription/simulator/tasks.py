@@ -165,6 +165,12 @@ class Tasks:
         """The live task that has this user in the channel."""
         return self._bots.get((app_id, channel, uid))
 
+    def heard_in(self, channel: str) -> list[Task]:
+        """The tasks that make captions of a channel: they run, and there are hosts, whatever their project."""
+        if channel in self._empty_since:
+            return []
+        return [task for task in self._live_in.get(channel, {}).values() if task.state is State.RUNNING]
+
     def live(self, app_id: str) -> int:
         """How many tasks of a project have not ended."""
         return self._live[app_id]
