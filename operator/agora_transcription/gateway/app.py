@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from agora_transcription import __version__, agora
 from agora_transcription.gateway import bodies, callers, openapi
 from agora_transcription.gateway.answers import Refusal
+from agora_transcription.gateway.captions import add_page
 from agora_transcription.gateway.files import FileProblem
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def create_app(
 ) -> FastAPI:
     """Build the application; it holds no state but who has called how often."""
     api = _Api(settings, files, transcriptions, metrics)
-    app = FastAPI(title="Agora transcription gateway", version=__version__, redoc_url=None)
+    app = FastAPI(title="Agora transcription gateway", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allow_origin,
@@ -62,6 +63,7 @@ def create_app(
         name = path.removeprefix("/api/").removesuffix(".json").replace("/", "-")
         app.add_api_route(path, endpoint, methods=["POST"], name=name, operation_id=name, **described)
         app.add_api_route(path, _options, methods=["OPTIONS"], include_in_schema=False)
+    add_page(app, settings, files)
     return app
 
 

@@ -257,7 +257,6 @@ async def test_a_fault_is_a_500_and_is_counted(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_the_page_of_the_api_describes_each_call(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/docs")).status_code == 200
     described = (await client.get("/openapi.json")).json()
     assert sorted(described["paths"]) == sorted(PAGES)
     for path in described["paths"].values():

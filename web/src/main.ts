@@ -1,0 +1,274 @@
+/** The captions page: its form, and what goes on between the gateway, a source of captions and the list. */
+
+import { type Feed, fileFeed, microphoneFeed } from "./audio.ts";
+import { CallFailed, type Config, explained, Gateway } from "./gateway.ts";
+import { type Connection, type Event, IDLE, next, type Run, remembered, type Started } from "./run.ts";
+import { type CaptionSource, open } from "./sources/source.ts";
+import { Speech } from "./speech.ts";
+import { Transcript } from "./transcript.ts";
+import { CaptionList } from "./view.ts";
+
+/** The worklet's file, whose name the build knows. */
+declare const WORKLET: string;
+
+const QUERY_INTERVAL = 10_000;
+const UTTERANCES = 300;
+const STARTED = "captions.started";
+const KEY = "captions.key";
+
+const CONNECTIONS: Readonly<Record<Connection, string>> = {
+  stopped: "Stopped",
+  connecting: "Connecting …",
+  live: "Live",
+  reconnecting: "Reconnecting …",
+};
+
+function at<T extends HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) {
+    throw new Error(`the page has no ${id}`);
+  }
+  return found as T;
+}
+
+const form = at<HTMLFormElement>("controls");
+const channel = at<HTMLInputElement>("channel");
+const key = at<HTMLInputElement>("key");
+const start = at<HTMLButtonElement>("start");
+const stop = at<HTMLButtonElement>("stop");
+const microphone = at<HTMLButtonElement>("microphone");
+const file = at<HTMLInputElement>("file");
+
+const gateway = new Gateway(document.baseURI, () => key.value.trim());
+const transcript = new Transcript(UTTERANCES);
+const list = new CaptionList(at("captions"), at("list"), at("announcer"), at("newest"));
+
+let run: Run = IDLE;
+let source: CaptionSource | undefined;
+let timer: ReturnType<typeof setInterval> | undefined;
+let speech: Speech | undefined;
+
+function dispatch(event: Event): void {
+  const before = run;
+  run = next(run, event);
+  remember(run.started);
+  show();
+  if (before.started && !run.started) {
+    leave();
+  }
+}
+
+function remember(started: Started | null): void {
+  if (started) {
+    sessionStorage.setItem(STARTED, JSON.stringify(started));
+  } else {
+    sessionStorage.removeItem(STARTED);
+  }
+}
+
+function show(): void {
+  const state = at("state");
+  state.dataset["state"] = run.connection;
+  state.textContent =
+    run.phase === "starting" ? "Starting …" : run.phase === "stopping" ? "Stopping …" : CONNECTIONS[run.connection];
+  say(run.notice);
+  const focused = document.activeElement;
+  start.disabled = run.phase !== "idle";
+  stop.disabled = run.phase !== "running";
+  channel.readOnly = run.phase !== "idle";
+  // A button that goes grey under the keyboard's focus hands it to the one that is pressed next.
+  if (focused === start && !stop.disabled) {
+    stop.focus();
+  }
+  if (focused === stop && !start.disabled) {
+    start.focus();
+  }
+}
+
+function say(notice: string): void {
+  const place = at("notice");
+  if (place.textContent !== notice) {
+    place.textContent = notice;
+  }
+}
+
+/** Ask for the key, where the configuration did not say that one is needed. */
+function askForKey(): void {
+  at("key-field").hidden = false;
+}
+
+function failed(error: unknown): void {
+  if (error instanceof CallFailed && error.status === 401) {
+    askForKey();
+  }
+  dispatch({ kind: "failed", notice: explained(error) });
+}
+
+async function begin(config: Config): Promise<void> {
+  sessionStorage.setItem(KEY, key.value.trim());
+  dispatch({ kind: "start" });
+  const name = channel.value.trim();
+  try {
+    const ids = await gateway.start(name);
+    clear();
+    await follow(config, { channel: name, ...ids });
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** Show the captions of a transcription, and ask how it does. */
+async function follow(config: Config, started: Started): Promise<void> {
+  dispatch({ kind: "started", started });
+  timer = setInterval(() => void query(started), QUERY_INTERVAL);
+  void query(started);
+  const opened = await open(config, started.channel, gateway, {
+    caption: take,
+    connection: (connection) => dispatch({ kind: "connection", connection }),
+    problem: (notice) => dispatch({ kind: "problem", notice }),
+  });
+  if (run.started === started) {
+    source = opened;
+  } else {
+    opened.close(); // it has been stopped meanwhile
+  }
+}
+
+/** Hear no more of the channel. */
+function leave(): void {
+  clearInterval(timer);
+  source?.close();
+  source = undefined;
+  for (const each of transcript.close()) {
+    list.draw(each);
+  }
+}
+
+async function query(started: Started): Promise<void> {
+  let status = 200;
+  try {
+    await gateway.query(started);
+  } catch (error) {
+    status = error instanceof CallFailed ? error.status : 0;
+  }
+  if (run.started === started) {
+    dispatch({ kind: "queried", status });
+  }
+}
+
+async function end(): Promise<void> {
+  if (!run.started) {
+    return;
+  }
+  const { started } = run;
+  dispatch({ kind: "stop" });
+  try {
+    await gateway.stop(started);
+    dispatch({ kind: "stopped" });
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function take(caption: Parameters<Transcript["apply"]>[0]): void {
+  const change = transcript.apply(caption);
+  if (change) {
+    at("empty").hidden = true;
+    list.show(change);
+  }
+}
+
+function clear(): void {
+  transcript.clear();
+  list.clear();
+  at("empty").hidden = false;
+}
+
+async function speak(url: string, feeds: () => Promise<Feed>): Promise<void> {
+  if (speech) {
+    speech.stop();
+    return;
+  }
+  say("");
+  microphone.setAttribute("aria-pressed", "true");
+  file.disabled = true;
+  try {
+    const feed = await feeds();
+    speech = new Speech(url, key.value.trim(), feed, {
+      caption: take,
+      connection: (connection) => {
+        at("speech-state").textContent = connection === "stopped" ? "" : CONNECTIONS[connection];
+      },
+      problem: (text) => {
+        say(text);
+        if (text.includes("API key")) {
+          askForKey();
+        }
+      },
+    });
+    await speech.done;
+  } catch (error) {
+    say(soundProblem(error));
+  } finally {
+    speech = undefined;
+    microphone.setAttribute("aria-pressed", "false");
+    file.disabled = false;
+    file.value = "";
+    for (const each of transcript.close("you")) {
+      list.draw(each);
+    }
+  }
+}
+
+function soundProblem(error: unknown): string {
+  const name = error instanceof DOMException ? error.name : "";
+  switch (name) {
+    case "NotAllowedError":
+      return "The browser keeps the microphone from this page: allow it beside the address, and try again.";
+    case "NotFoundError":
+      return "There is no microphone: plug one in, or take a sound file.";
+    case "EncodingError":
+      return "The browser cannot decode this file: take a WAV, MP3, Ogg or FLAC file.";
+    default:
+      return `Sound cannot be had: ${error instanceof Error ? error.message : error}. Try again.`;
+  }
+}
+
+async function main(): Promise<void> {
+  channel.value = new URLSearchParams(location.search).get("channel") ?? "";
+  key.value = sessionStorage.getItem(KEY) ?? "";
+  show();
+  let config: Config;
+  try {
+    config = await gateway.config();
+  } catch (error) {
+    say(`${explained(error)} Then reload the page.`);
+    return;
+  }
+  at("key-field").hidden = !config.keyRequired;
+  key.required = config.keyRequired;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void begin(config);
+  });
+  stop.addEventListener("click", () => void end());
+  const url = config.sttUrl;
+  if (url) {
+    at("speech").hidden = false;
+    microphone.addEventListener("click", () => void speak(url, () => microphoneFeed(WORKLET)));
+    file.addEventListener("change", () => {
+      const chosen = file.files?.[0];
+      if (chosen) {
+        void speak(url, () => fileFeed(chosen));
+      }
+    });
+  }
+  const started = remembered(sessionStorage.getItem(STARTED));
+  form.dataset["ready"] = "true";
+  if (started) {
+    channel.value = started.channel;
+    await follow(config, started);
+  }
+}
+
+void main();

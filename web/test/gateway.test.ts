@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+
+import { CallFailed, explained, Gateway } from "../src/gateway.ts";
+
+async function served(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  use: (base: string) => Promise<void>,
+): Promise<void> {
+  const server = createServer(answer).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  try {
+    await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}/prefix/captions/`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test("calls go to where the page comes from, with the key", async () => {
+  const seen: unknown[] = [];
+  await served(
+    (request, response) => {
+      seen.push([request.method, request.url, request.headers["x-api-key"]]);
+      response.end('{"status": "IN_PROGRESS", "token": "t"}');
+    },
+    async (base) => {
+      const gateway = new Gateway(base, () => "key");
+      assert.equal(await gateway.query({ taskId: "t", builderToken: "b" }), "IN_PROGRESS");
+      assert.equal(await gateway.token("room", 7), "t");
+      await new Gateway(base, () => "").config();
+    },
+  );
+  assert.deepEqual(seen, [
+    ["POST", "/prefix/api/transcription/query.json", "key"],
+    ["POST", "/prefix/api/tokens.json", "key"],
+    ["GET", "/prefix/captions/config.json", undefined],
+  ]);
+});
+
+test("a refusal says its text, and a proxy's page only its status", async () => {
+  for (const [type, body, expected] of [
+    ["text/plain; charset=utf-8", "channel is not allowed", "403 channel is not allowed"],
+    ["text/html", "<h1>no</h1>", "403 Forbidden"],
+  ] as const) {
+    await served(
+      (_, response) => response.writeHead(403, { "content-type": type }).end(body),
+      async (base) => {
+        const failure = await new Gateway(base, () => "").start("room").catch((error: unknown) => error);
+        assert.ok(failure instanceof CallFailed);
+        assert.deepEqual([failure.status, failure.message], [403, expected]);
+      },
+    );
+  }
+});
+
+test("no answer is status 0", async () => {
+  const failure = await new Gateway("http://127.0.0.1:1/captions/", () => "").start("room").catch((error) => error);
+  assert.equal(failure.status, 0);
+});
+
+test("each failure is explained with what to do", () => {
+  for (const status of [0, 400, 401, 403, 429, 500, 502, 503, 504]) {
+    const text = explained(new CallFailed(status, "said"));
+    assert.match(text, /\.$/);
+    assert.ok(text.split(". ").length >= 2 || text.includes(": "), text);
+  }
+  assert.match(explained(new Error("odd")), /odd/);
+});
