@@ -143,6 +143,14 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* For what others call: it goes on until no Service sends anything to it any more. */}}
+{{- define "agora-transcription.drained" -}}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: 5
+{{- end -}}
+
 {{/* The entry of a container's environment that $(POD_NAMESPACE) in its arguments is taken from. */}}
 {{- define "agora-transcription.podNamespace" -}}
 - name: POD_NAMESPACE

@@ -30,6 +30,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* The image with the engines: another tag of the same repository. What is pinned by its digest is so as a whole. */}}
+{{- define "agora-transcription.stt.image" -}}
+{{- $stt := .Values.stt.image -}}
+{{- if $stt.digest -}}
+{{ .Values.image.repository }}@{{ $stt.digest }}
+{{- else if and .Values.image.digest (not $stt.tag) -}}
+{{- fail "stt.image.digest: is needed where image.digest is given; or give stt.image.tag" -}}
+{{- else -}}
+{{ .Values.image.repository }}:{{ $stt.tag | default (printf "%s-stt" (.Values.image.tag | default .Chart.AppVersion)) }}
+{{- end -}}
+{{- end -}}
+
 {{/* The port that a URL leads to. */}}
 {{- define "agora-transcription.port" -}}
 {{- $url := urlParse . -}}

@@ -66,11 +66,12 @@ def test_api_server_takes_every_object(monitored: ControlPlane, values: list[str
 
 @every_ci_file
 def test_pods_run_where_pod_security_is_restricted(monitored: ControlPlane, values: list[str]) -> None:
-    assert "pod/judged" in monitored.kubectl(*DRY_RUN, stdin=yaml.safe_dump(the_pod(values)))
+    for pod in pods(values):
+        assert "pod/judged" in monitored.kubectl(*DRY_RUN, stdin=yaml.safe_dump(pod))
 
 
 def test_pod_security_is_enforced_there(monitored: ControlPlane) -> None:
-    pod = the_pod([])
+    [pod] = pods([])
     del pod["spec"]["containers"][0]["securityContext"]
     with pytest.raises(KubectlError, match='violates PodSecurity "restricted:latest"'):
         monitored.kubectl(*DRY_RUN, stdin=yaml.safe_dump(pod))
@@ -102,36 +103,46 @@ def test_objects_say_what_they_belong_to(values: list[str]) -> None:
 
 
 @every_ci_file
-def test_what_selects_the_pods_finds_them(values: list[str]) -> None:
+def test_what_selects_pods_finds_those_of_its_component(values: list[str]) -> None:
     rendered = template(*values)
-    deployment = one(rendered, "Deployment")["spec"]
-    labels = deployment["template"]["metadata"]["labels"].items()
-    selectors = {"Deployment": deployment["selector"]["matchLabels"]}
+    pods = {
+        component(body): body["spec"]["template"]["metadata"]["labels"].items() for body in of(rendered, "Deployment")
+    }
+    services = {component(body): body["metadata"]["labels"].items() for body in of(rendered, "Service")}
+    assert pods or not services
     for body in rendered:
         match body["kind"]:
             case "Service":
-                selectors["Service"] = body["spec"]["selector"]
-                service = body["metadata"]["labels"].items()
-            case "PodDisruptionBudget" | "PodMonitor":
-                selectors[body["kind"]] = body["spec"]["selector"]["matchLabels"]
+                selector, found = body["spec"]["selector"], pods
+            case "Deployment" | "PodDisruptionBudget" | "PodMonitor":
+                selector, found = body["spec"]["selector"]["matchLabels"], pods
             case "NetworkPolicy":
-                selectors["NetworkPolicy"] = body["spec"]["podSelector"]["matchLabels"]
+                selector, found = body["spec"]["podSelector"]["matchLabels"], pods
             case "ServiceMonitor":
-                assert body["spec"]["selector"]["matchLabels"].items() <= service
-    for kind, selector in selectors.items():
-        assert len(selector) == 3, kind
-        assert selector.items() <= labels, kind
+                selector, found = body["spec"]["selector"]["matchLabels"], services
+            case _:
+                continue
+        assert len(selector) == 3, body["kind"]
+        assert [name for name, labels in found.items() if selector.items() <= labels] == [component(body)], body["kind"]
 
 
-def test_names_of_ports_are_those_of_the_container() -> None:
-    rendered = template(*ci_values()["full"])
+@pytest.mark.parametrize(
+    ("ci", "of_the_service", "others"),
+    [
+        ("full", {"metrics", "webhooks"}, {"health"}),
+        ("gateway", {"http", "metrics"}, {"health"}),
+        ("stt", {"http", "metrics"}, {"health"}),
+    ],
+)
+def test_names_of_ports_are_those_of_the_container(ci: str, of_the_service: set[str], others: set[str]) -> None:
+    rendered = template(*ci_values()[ci])
     container = one(rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]
     ports = {port["name"] for port in container["ports"]}
-    assert ports == {"metrics", "health", "webhooks"}
+    assert ports == of_the_service | others
     assert {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {
         "health"
     }
-    assert {port["targetPort"] for port in one(rendered, "Service")["spec"]["ports"]} == {"metrics", "webhooks"}
+    assert {port["targetPort"] for port in one(rendered, "Service")["spec"]["ports"]} == of_the_service
     ingress = one(rendered, "NetworkPolicy")["spec"]["ingress"]
     assert {port["port"] for rule in ingress for port in rule["ports"]} == ports
     assert one(rendered, "PodMonitor")["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
@@ -141,13 +152,28 @@ def test_names_of_ports_are_those_of_the_container() -> None:
 @every_ci_file
 def test_roles_are_bound_to_the_pods_account(values: list[str]) -> None:
     rendered = template(*values)
-    account = one(rendered, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"]
-    roles = {(body["kind"], key(body)) for body in rendered if body["kind"] in {"Role", "ClusterRole"}}
-    for body in rendered:
-        if body["kind"] in {"RoleBinding", "ClusterRoleBinding"}:
-            assert body["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "agora-transcription"}]
-            name = (body["metadata"].get("namespace"), body["roleRef"]["name"])
-            assert (body["roleRef"]["kind"], name) in roles
+    accounts = {
+        component(body): body["spec"]["template"]["spec"]["serviceAccountName"] for body in of(rendered, "Deployment")
+    }
+    assert len(set(accounts.values())) == len(accounts)
+    roles = {(body["kind"], key(body)) for body in of(rendered, "Role", "ClusterRole")}
+    for body in of(rendered, "RoleBinding", "ClusterRoleBinding"):
+        account = accounts[component(body)]
+        assert body["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "agora-transcription"}]
+        name = (body["metadata"].get("namespace"), body["roleRef"]["name"])
+        assert (body["roleRef"]["kind"], name) in roles
+
+
+def test_who_hears_what_is_spoken_may_do_nothing_in_the_cluster() -> None:
+    rendered = template(*ci_values()["together"])
+    assert "stt" not in {
+        component(body) for body in of(rendered, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+    }
+    mounted = {
+        component(body): body["spec"]["template"]["spec"]["automountServiceAccountToken"]
+        for body in of(rendered, "Deployment")
+    }
+    assert mounted == {"operator": True, "gateway": True, "stt": False}
 
 
 @every_ci_file
@@ -164,8 +190,18 @@ def key(body: Body) -> tuple[str | None, str]:
     return body["metadata"].get("namespace"), body["metadata"]["name"]
 
 
-def the_pod(values: list[str]) -> Body:
-    """The Deployment's template as a Pod, which the API server judges at once."""
-    made = copy.deepcopy(one(template(*values), "Deployment")["spec"]["template"])
-    made["metadata"] |= {"name": "judged", "namespace": "restricted"}
-    return {"apiVersion": "v1", "kind": "Pod", **made}
+def component(body: Body) -> str:
+    return str(body["metadata"]["labels"].get("app.kubernetes.io/component"))
+
+
+def of(rendered: list[Body], *kinds: str) -> list[Body]:
+    return [body for body in rendered if body["kind"] in kinds]
+
+
+def pods(values: list[str]) -> list[Body]:
+    """The Deployments' templates as Pods, which the API server judges at once."""
+    made = [copy.deepcopy(body["spec"]["template"]) for body in of(template(*values), "Deployment")]
+    assert made
+    for pod in made:
+        pod["metadata"] |= {"name": "judged", "namespace": "restricted"}
+    return [{"apiVersion": "v1", "kind": "Pod", **pod} for pod in made]

@@ -1,17 +1,18 @@
-"""What the chart takes: each setting of the operator, nothing that it does not know, nothing that cannot be right."""
+"""What the chart takes: each setting of its components, nothing that it does not know, nothing that cannot be right."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+import click
 import pytest
 import yaml
 
 from agora_transcription import cli, settings
-from agora_transcription.settings import GatewaySettings, OperatorSettings
+from agora_transcription.settings import GatewaySettings, OperatorSettings, SttSettings
 from support.helm import CHART, ROOT, HelmError, one, template
 
 if TYPE_CHECKING:
@@ -20,61 +21,139 @@ if TYPE_CHECKING:
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 
-REACHED: dict[str, tuple[str, Any]] = {
-    "namespace": ("operator.watchNamespaces={team-a,agora-transcription}", ("team-a", "agora-transcription")),
-    "agora_url": ("operator.agoraUrl=http://agora:1", "http://agora:1"),
-    "agora_api": ("operator.agoraApi=v6", "v6"),
-    "rtc_token_version": ("operator.rtcTokenVersion=006", "006"),
-    "requests_per_second": ("operator.requestsPerSecond=5", 5),
-    "workers": ("operator.workers=7", 7),
-    "poll_interval": ("operator.pollInterval=12", 12),
-    "lease_name": ("fullnameOverride=another", "another-operator"),
-    "metrics_address": ("operator.metrics.enabled=false", ""),
-    "webhook_address": ("operator.webhooks.enabled=true", ":8081"),
-    "log_format": ("operator.logFormat=text", "text"),
-    "log_level": ("operator.logLevel=debug", "debug"),
-}
-"""A value that changes the setting, and what the operator then reads."""
 
-NOT_REACHED = {
-    "kubeconfig": "a Pod has its ServiceAccount",
-    "leader_elect": "always on: a rolling update runs two Pods",
-    "lease_namespace": "the release's own, where the Role for the Lease is",
-    "health_address": "the probes go there",
-}
+class Component(NamedTuple):
+    """A component of the chart, and how its values become its settings."""
 
-REACHED_IN_THE_GATEWAY: dict[str, tuple[str, Any]] = {
-    "namespace": ("gateway.namespace=rooms", "rooms"),
-    "metrics_address": ("gateway.metrics.enabled=false", ""),
-    "anonymous": ("gateway.anonymous=true", True),
-    "project_dir": ("gateway.projectSecret=project", Path("/etc/gateway/project")),
-    "rtc_token_version": ("gateway.rtcTokenVersion=006", "006"),
-    "allow_channel": ("gateway.allowChannels={public-*,stand up}", ("public-*", "stand up")),
-    "allow_origin": ("gateway.allowOrigins={https://a.example}", ("https://a.example",)),
-    "trusted_proxy": ("gateway.trustedProxies={10.0.0.0/8}", ("10.0.0.0/8",)),
-    "calls_per_minute": ("gateway.callsPerMinute=7", 7),
-    "start_timeout": ("gateway.startTimeout=7", 7),
-    "stop_timeout": ("gateway.stopTimeout=7", 7),
-    "language": ("gateway.languages={de-DE,en-US}", ("de-DE", "en-US")),
-    "credentials_secret": ("gateway.credentialsSecret=other", "other"),
-    "idle_timeout": ("gateway.idleTimeout=259200", 259200),
-    "task_deadline": ("gateway.taskDeadline=10000000", 10000000),
-    "log_format": ("gateway.logFormat=text", "text"),
-    "log_level": ("gateway.logLevel=debug", "debug"),
-}
+    kind: type[Any]
+    """Its settings."""
+    section: str
+    """Of docs/settings.md."""
+    usual: tuple[str, ...]
+    """What the chart has to be told so that it is there, alone."""
+    reached: dict[str, tuple[str, Any]]
+    """By setting, a value that changes it, and what the command then reads."""
+    not_reached: dict[str, str]
+    """Why the others have no value."""
+    chosen: dict[str, Any]
+    """Where the chart's default is another than the command's: in a Pod."""
 
-NOT_REACHED_IN_THE_GATEWAY = {
-    "kubeconfig": "a Pod has its ServiceAccount",
-    "listen": "the Service goes there",
-    "health_address": "the probes go there",
-    "api_keys_file": "a file of gateway.keysSecret",
-    "signing_key_file": "the same",
-    "captions_url": "a simulator's captions are for a laptop",
-    "stt_url": "the chart has no Socket.IO service yet",
-}
 
-CHOSEN = {"leader_elect": True, "log_format": "json", "lease_namespace": "agora-transcription"}
-"""Where the chart's default is another than the command's: in a Pod."""
+OPERATOR = Component(
+    OperatorSettings,
+    "",
+    (),
+    {
+        "namespace": ("operator.watchNamespaces={team-a,agora-transcription}", ("team-a", "agora-transcription")),
+        "agora_url": ("operator.agoraUrl=http://agora:1", "http://agora:1"),
+        "agora_api": ("operator.agoraApi=v6", "v6"),
+        "rtc_token_version": ("operator.rtcTokenVersion=006", "006"),
+        "requests_per_second": ("operator.requestsPerSecond=5", 5),
+        "workers": ("operator.workers=7", 7),
+        "poll_interval": ("operator.pollInterval=12", 12),
+        "lease_name": ("fullnameOverride=another", "another-operator"),
+        "metrics_address": ("operator.metrics.enabled=false", ""),
+        "webhook_address": ("operator.webhooks.enabled=true", ":8081"),
+        "log_format": ("operator.logFormat=text", "text"),
+        "log_level": ("operator.logLevel=debug", "debug"),
+    },
+    {
+        "kubeconfig": "a Pod has its ServiceAccount",
+        "leader_elect": "always on: a rolling update runs two Pods",
+        "lease_namespace": "the release's own, where the Role for the Lease is",
+        "health_address": "the probes go there",
+    },
+    {"leader_elect": True, "log_format": "json", "lease_namespace": "agora-transcription"},
+)
+
+GATEWAY = Component(
+    GatewaySettings,
+    "The gateway",
+    ("--set=operator.enabled=false", "--set=gateway.enabled=true", "--set=gateway.keysSecret=keys"),
+    {
+        "namespace": ("gateway.namespace=rooms", "rooms"),
+        "metrics_address": ("gateway.metrics.enabled=false", ""),
+        "anonymous": ("gateway.anonymous=true", True),
+        "project_dir": ("gateway.projectSecret=project", Path("/etc/gateway/project")),
+        "rtc_token_version": ("gateway.rtcTokenVersion=006", "006"),
+        "allow_channel": ("gateway.allowChannels={public-*,stand up}", ("public-*", "stand up")),
+        "allow_origin": ("gateway.allowOrigins={https://a.example}", ("https://a.example",)),
+        "trusted_proxy": ("gateway.trustedProxies={10.0.0.0/8}", ("10.0.0.0/8",)),
+        "calls_per_minute": ("gateway.callsPerMinute=7", 7),
+        "start_timeout": ("gateway.startTimeout=7", 7),
+        "stop_timeout": ("gateway.stopTimeout=7", 7),
+        "language": ("gateway.languages={de-DE,en-US}", ("de-DE", "en-US")),
+        "credentials_secret": ("gateway.credentialsSecret=other", "other"),
+        "idle_timeout": ("gateway.idleTimeout=259200", 259200),
+        "task_deadline": ("gateway.taskDeadline=10000000", 10000000),
+        "stt_url": ("gateway.sttUrl=https://stt.example", "https://stt.example"),
+        "log_format": ("gateway.logFormat=text", "text"),
+        "log_level": ("gateway.logLevel=debug", "debug"),
+    },
+    {
+        "kubeconfig": "a Pod has its ServiceAccount",
+        "listen": "the Service goes there",
+        "health_address": "the probes go there",
+        "api_keys_file": "a file of gateway.keysSecret",
+        "signing_key_file": "the same",
+        "captions_url": "a simulator's captions are for a laptop",
+    },
+    {
+        "namespace": "agora-transcription",
+        "listen": ":4321",
+        "metrics_address": ":9090",
+        "health_address": ":8080",
+        "api_keys_file": Path("/etc/gateway/keys/apiKeys"),
+        "signing_key_file": Path("/etc/gateway/keys/signingKeys"),
+        "log_format": "json",
+    },
+)
+
+STT = Component(
+    SttSettings,
+    "The Socket.IO service",
+    ("--set=operator.enabled=false", "--set=stt.enabled=true", "--set=stt.keysSecret=keys"),
+    {
+        "metrics_address": ("stt.metrics.enabled=false", ""),
+        "engine": ("stt.engine=pocketsphinx", "pocketsphinx"),
+        "anonymous": ("stt.anonymous=true,stt.keysSecret=", True),
+        "allow_origin": ("stt.allowOrigins={https://a.example}", ("https://a.example",)),
+        "trusted_proxy": ("stt.trustedProxies={10.0.0.0/8}", ("10.0.0.0/8",)),
+        "workers": ("stt.workers=7", 7),
+        "max_sessions": ("stt.maxSessions=7", 7),
+        "idle_timeout": ("stt.idleTimeout=7", 7),
+        "session_limit": ("stt.sessionLimit=10000000", 10000000),
+        "drain_timeout": ("stt.drainTimeout=7", 7),
+        "timestamps": ("stt.timestamps=none", "none"),
+        "relay_url": ("stt.relayUrl=https://stt.example,stt.engine=socketio", "https://stt.example"),
+        "relay_key_file": (
+            "stt.relaySecret=relay,stt.relayUrl=https://stt.example,stt.engine=socketio",
+            Path("/etc/stt/relay/apiKey"),
+        ),
+        "log_format": ("stt.logFormat=text", "text"),
+        "log_level": ("stt.logLevel=debug", "debug"),
+    },
+    {
+        "listen": "the Service goes there",
+        "health_address": "the probes go there",
+        "api_keys_file": "a file of stt.keysSecret",
+    },
+    {
+        "listen": ":4322",
+        "metrics_address": ":9090",
+        "health_address": ":8080",
+        "api_keys_file": Path("/etc/stt/keys/apiKeys"),
+        "workers": 1,
+        "log_format": "json",
+    },
+)
+
+COMPONENTS = {"operator": OPERATOR, "gateway": GATEWAY, "stt": STT}
+
+every_component = pytest.mark.parametrize("name", COMPONENTS)
+each_setting = pytest.mark.parametrize(
+    ("name", "setting"), [(name, setting) for name, each in COMPONENTS.items() for setting in each.kind.model_fields]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -84,88 +163,62 @@ def in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "POD_NAMESPACE", namespace)
 
 
-def read_by_the_operator(*values: str) -> OperatorSettings:
-    """What `agora-transcription operator` makes of the container's arguments."""
-    container = one(template(*values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+def read_by(name: str, *values: str) -> Any:
+    """What the component's command makes of its container's arguments."""
+    component = COMPONENTS[name]
+    container = one(template(*component.usual, *values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     command, *arguments = (text.replace("$(POD_NAMESPACE)", "agora-transcription") for text in container["args"])
-    assert command == "operator"
-    with cli.main.commands[command].make_context(command, arguments) as context:
-        return cli._settings(OperatorSettings, context.params)
+    assert command == name
+    flags = click.command(cli._settings_options(component.kind)(lambda **_: None))
+    with flags.make_context(command, arguments) as context:
+        return cli._settings(component.kind, context.params)
 
 
-@pytest.mark.parametrize("name", [name for name in OperatorSettings.model_fields if name not in NOT_REACHED])
-def test_each_setting_is_reached_by_a_value(name: str) -> None:
-    value, read = REACHED[name]
-    changed = read_by_the_operator(f"--set-string={value}" if "Version" in value else f"--set={value}")
-    assert getattr(changed, name) == read
-    assert getattr(read_by_the_operator(), name) != read
+@each_setting
+def test_each_setting_is_reached_by_a_value(name: str, setting: str) -> None:
+    component = COMPONENTS[name]
+    if setting in component.not_reached:
+        assert setting not in component.reached
+        return
+    value, read = component.reached[setting]
+    assert getattr(read_by(name), setting) != read
+    assert getattr(read_by(name, f"--set-string={value}" if "Version" in value else f"--set={value}"), setting) == read
 
 
-@pytest.mark.parametrize(("kind", "reached"), [(OperatorSettings, REACHED), (GatewaySettings, REACHED_IN_THE_GATEWAY)])
-def test_the_page_of_settings_names_the_values(
-    kind: type[OperatorSettings | GatewaySettings], reached: dict[str, tuple[str, Any]]
-) -> None:
-    operators, gateways, *_ = re.split(r"^## .*$", (ROOT / "docs" / "settings.md").read_text(), flags=re.MULTILINE)
-    text = operators if kind is OperatorSettings else gateways
+@every_component
+def test_the_page_of_settings_names_the_values(name: str) -> None:
+    component = COMPONENTS[name]
+    sections = re.split(r"^## (.*)$", (ROOT / "docs" / "settings.md").read_text(), flags=re.MULTILINE)
+    text = dict(zip(["", *sections[1::2]], sections[::2], strict=True))[component.section]
     lines = [line for line in text.splitlines() if line.startswith("| `--")]
     named = {line.split("`")[1]: line.split(" | ")[2].strip("` ") for line in lines}
-    values = {name: value.partition("=")[0] for name, (value, _) in reached.items()}
-    flags = {f"--{name.replace('_', '-')}": values.get(name, "") for name in kind.model_fields}
+    values = {setting: value.partition("=")[0] for setting, (value, _) in component.reached.items()}
+    flags = {f"--{name.replace('_', '-')}": values.get(name, "") for name in component.kind.model_fields}
     assert named == flags
 
 
-def read_by_the_gateway(*values: str) -> GatewaySettings:
-    """What `agora-transcription gateway` makes of the container's arguments."""
-    usual = ("--set=operator.enabled=false", "--set=gateway.enabled=true", "--set=gateway.keysSecret=keys")
-    container = one(template(*usual, *values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    command, *arguments = (text.replace("$(POD_NAMESPACE)", "agora-transcription") for text in container["args"])
-    assert command == "gateway"
-    with cli.main.commands[command].make_context(command, arguments) as context:
-        return cli._settings(GatewaySettings, context.params)
+@every_component
+def test_defaults_are_the_commands(name: str) -> None:
+    component = COMPONENTS[name]
+    defaults = {setting: field.default for setting, field in component.kind.model_fields.items()}
+    assert read_by(name).model_dump() == defaults | component.chosen
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in GatewaySettings.model_fields if name not in NOT_REACHED_IN_THE_GATEWAY]
-)
-def test_each_setting_of_the_gateway_is_reached_by_a_value(name: str) -> None:
-    value, read = REACHED_IN_THE_GATEWAY[name]
-    changed = read_by_the_gateway(f"--set-string={value}" if "Version" in value else f"--set={value}")
-    assert getattr(changed, name) == read
-    assert getattr(read_by_the_gateway(), name) != read
-
-
-def test_defaults_of_the_gateway_are_the_commands() -> None:
-    keys = Path("/etc/gateway/keys")
-    expected = {
-        "namespace": "agora-transcription",
-        "listen": ":4321",
-        "metrics_address": ":9090",
-        "health_address": ":8080",
-        "api_keys_file": keys / "apiKeys",
-        "signing_key_file": keys / "signingKeys",
-        "log_format": "json",
-    }
-    usual = GatewaySettings(namespace="a", anonymous=True).model_dump() | {"anonymous": False}
-    assert read_by_the_gateway().model_dump() == usual | expected
-
-
-def test_defaults_are_the_commands() -> None:
-    expected = OperatorSettings(leader_elect=True).model_dump() | CHOSEN
-    assert read_by_the_operator().model_dump() == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "field"),
+    ("name", "key", "setting"),
     [
-        ("agoraApi", "agora_api"),
-        ("rtcTokenVersion", "rtc_token_version"),
-        ("logFormat", "log_format"),
-        ("logLevel", "log_level"),
+        ("operator", "agoraApi", "agora_api"),
+        ("operator", "rtcTokenVersion", "rtc_token_version"),
+        ("gateway", "rtcTokenVersion", "rtc_token_version"),
+        ("stt", "engine", "engine"),
+        ("stt", "timestamps", "timestamps"),
+        *((name, "logFormat", "log_format") for name in COMPONENTS),
+        *((name, "logLevel", "log_level") for name in COMPONENTS),
     ],
 )
-def test_choices_are_the_commands(name: str, field: str) -> None:
-    choices = SCHEMA["properties"]["operator"]["properties"][name]["enum"]
-    assert sorted(choices) == sorted(get_args(OperatorSettings.model_fields[field].annotation))
+def test_choices_are_the_commands(name: str, key: str, setting: str) -> None:
+    choices = resolved(SCHEMA["properties"][name]["properties"][key])["enum"]
+    assert sorted(choices) == sorted(get_args(COMPONENTS[name].kind.model_fields[setting].annotation))
 
 
 def test_schema_and_defaults_have_the_same_keys() -> None:
@@ -217,6 +270,16 @@ def test_an_unknown_key_is_refused_at_every_level() -> None:
         ("gateway.startTimeout=41", "/gateway/startTimeout': maximum: got 41, want 40"),
         ("gateway.keysSecret=A B", "/gateway/keysSecret': 'A B' does not match pattern"),
         ("gateway.replicas=0", "/gateway/replicas': minimum: got 0, want 1"),
+        ("gateway.sttUrl=stt.example.com", "/gateway/sttUrl': 'stt.example.com' does not match pattern"),
+        (
+            "stt.engine=whisper",
+            "/stt/engine': value must be one of 'moonshine', 'pocketsphinx', 'elevenlabs', 'socketio'",
+        ),
+        ("stt.workers=0", "/stt/workers': minimum: got 0, want 1"),
+        ("stt.drainTimeout=301", "/stt/drainTimeout': maximum: got 301, want 300"),
+        ("stt.relayUrl=stt.example.com", "/stt/relayUrl': 'stt.example.com' does not match pattern"),
+        ("stt.image.digest=sha256:1", "/stt/image/digest': 'sha256:1' does not match pattern"),
+        ("stt.service.sessionAffinity=Cookie", "sessionAffinity': value must be one of 'ClientIP', 'None'"),
         ("operator.extraEnv={A=B}", "/operator/extraEnv/0': got string, want object"),
     ],
 )
@@ -243,11 +306,16 @@ def levels() -> Iterator[tuple[tuple[str, ...], dict[str, Any], dict[str, Any]]]
     """Each mapping of the defaults whose keys are the chart's own: where it is, its schema, its values."""
 
     def below(path: tuple[str, ...], schema: dict[str, Any], values: Any) -> Iterator[Any]:
-        if "$ref" in schema:
-            schema = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]]
+        schema = resolved(schema)
         if isinstance(values, dict) and "properties" in schema:
             yield path, schema, values
             for key, value in values.items():
                 yield from below((*path, key), schema["properties"][key], value)
 
     return below((), SCHEMA, VALUES)
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """The definition that a schema refers to, if it does."""
+    found: dict[str, Any] = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return found
