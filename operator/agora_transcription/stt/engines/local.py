@@ -1,0 +1,200 @@
+"""The engines here: sessions on worker processes, of which each may fail without the others."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections import deque
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agora_transcription.stt.engines.base import EngineFault, Kind
+from agora_transcription.stt.engines.frames import Word, pack, pack_number, unpack_number, unpack_result
+from agora_transcription.stt.engines.processes import WorkerProcess
+from agora_transcription.stt.engines.recognizers import RECOGNIZERS, missing_packages
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agora_transcription.stt.engines.base import Result
+    from agora_transcription.stt.engines.frames import Frame
+
+__all__ = ["LocalEngine", "LocalRecognition", "cores"]
+
+WINDOW_SECONDS: Final = 2.0
+"""Audio that a session may have sent and not have had worked through; more waits."""
+
+PIECE_SECONDS: Final = 0.5
+"""Audio in a frame, at most: longer would go past the window, and keep other sessions waiting."""
+
+QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+"""How much processor time a container may use, on Linux: microseconds, or max, of a period."""
+
+
+class LocalEngine:
+    """An engine of `RECOGNIZERS`.
+
+    Args:
+        name: Which.
+        workers: How many processes; 0 for one per processor core.
+        timestamps: Whether the times of words are wanted.
+        hang_seconds: How long a worker may say nothing before it is ended.
+    """
+
+    def __init__(self, name: str, workers: int = 0, *, timestamps: bool = True, hang_seconds: float = 10.0) -> None:
+        self._name = name
+        self._workers = [
+            WorkerProcess(name, timestamps=timestamps, hang_seconds=hang_seconds) for _ in range(workers or cores())
+        ]
+        self._numbers = count(1)
+        self.model = RECOGNIZERS[name].name
+        self.capacity = RECOGNIZERS[name].sessions * len(self._workers)
+
+    async def start(self) -> None:
+        """Start the workers, and wait until each has loaded its models.
+
+        Raises:
+            EngineFault: One cannot, or a package is missing.
+        """
+        if missing := missing_packages(self._name):
+            raise EngineFault(
+                f"the engine {self._name} needs {', '.join(missing)}: pip install 'agora-transcription[stt]'"
+            )
+        try:
+            await asyncio.gather(*(worker.start() for worker in self._workers))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def open(self, sample_rate: int) -> LocalRecognition:
+        """Begin a session on the worker that has fewest.
+
+        Raises:
+            EngineFault: 1013: no worker is ready.
+        """
+        ready = [worker for worker in self._workers if worker.ready]
+        if not ready:
+            raise EngineFault("no worker of the engine is ready", 1013)
+        worker = min(ready, key=lambda worker: len(worker.sessions))
+        return LocalRecognition(worker, next(self._numbers), sample_rate)
+
+    def check(self) -> str | None:
+        """What is wrong: that no worker is ready."""
+        return None if any(worker.ready for worker in self._workers) else "no worker of the engine is ready"
+
+    async def stop(self) -> None:
+        """End the workers; it takes some seconds at most."""
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+
+
+class LocalRecognition:
+    """A session on a worker."""
+
+    def __init__(self, worker: WorkerProcess, number: int, sample_rate: int) -> None:
+        self._worker = worker
+        self._number = number
+        self._second = 2 * sample_rate  # bytes
+        self._sent = 0  # bytes
+        self._processed = 0.0
+        self._results: deque[Result] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ended = False
+        self._fault: EngineFault | None = None
+        worker.sessions[number] = self
+        worker.send(pack_number(Word.OPEN, number, sample_rate))
+
+    @property
+    def processed_seconds(self) -> float:
+        """How much of the audio has been worked through."""
+        return self._processed
+
+    async def send(self, audio: bytes) -> None:
+        """Take some audio; waits while two seconds of it have not been worked through.
+
+        Raises:
+            EngineFault: The worker has failed, or the session is closed.
+        """
+        piece = 2 * int(PIECE_SECONDS * self._second / 2)
+        for at in range(0, len(audio), piece):
+            await self._wait_for_room()
+            part = audio[at : at + piece]
+            self._sent += len(part)
+            self._worker.send(pack(Word.AUDIO, self._number, part))
+
+    async def finish(self) -> None:
+        """Say that no more audio follows."""
+        if not self._ended:
+            self._worker.send(pack(Word.FINISH, self._number))
+
+    async def results(self) -> AsyncIterator[Result]:
+        """What is heard. Of partials that nobody has taken yet there is only the newest.
+
+        Raises:
+            EngineFault: The worker has failed.
+        """
+        while True:
+            while self._results:
+                yield self._results.popleft()
+            if self._fault:
+                raise self._fault
+            if self._ended:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+    async def close(self) -> None:
+        """Let go of everything at once."""
+        if not self._ended:
+            self._worker.send(pack(Word.CLOSE, self._number))
+        self._results.clear()
+        self.end()
+
+    def take(self, frame: Frame) -> None:
+        """Take what the worker has said.
+
+        Raises:
+            FrameError: It makes no sense.
+        """
+        if frame.word == Word.RESULT:
+            result = unpack_result(frame.payload)
+            if self._results and self._results[-1].kind == Kind.PARTIAL:
+                self._results.pop()
+            self._results.append(result)
+            self._news.set()
+        elif frame.word == Word.PROCESSED:
+            self._processed = unpack_number(frame.payload)
+            self._room.set()
+        elif frame.word == Word.ENDED:
+            self.end()
+        elif frame.word == Word.FAULT:
+            self.end(EngineFault(frame.payload.decode()))
+
+    def end(self, fault: EngineFault | None = None) -> None:
+        """Nothing more is heard of it: it has ended, or failed."""
+        if self._ended:
+            return
+        self._ended = True
+        self._fault = fault
+        self._worker.sessions.pop(self._number, None)
+        self._news.set()
+        self._room.set()
+
+    async def _wait_for_room(self) -> None:
+        while not self._ended and self._sent / self._second - self._processed >= WINDOW_SECONDS:
+            self._room.clear()
+            await self._room.wait()
+        if self._ended:
+            raise self._fault or EngineFault("the session is closed")
+
+
+def cores() -> int:
+    """How many processor cores this process may use: those of its container, where it has a limit."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+    except (OSError, ValueError):
+        return available
+    return available if quota == "max" else max(1, min(available, math.ceil(int(quota) / int(period))))

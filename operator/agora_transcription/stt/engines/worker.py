@@ -1,0 +1,147 @@
+"""A worker process: recognizes the speech of the sessions that its parent opens, and ends when the parent does.
+
+    python -m agora_transcription.stt.engines.worker ENGINE TIMESTAMPS DESCRIPTOR
+
+It is a process of its own because the engines are native code, which may crash, hang or hold the interpreter's lock.
+One thread does everything, for a second one would gain nothing on the core that the worker has: what has ended is
+recognized before what is still being said, and the sessions take turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from agora_transcription.stt.engines.base import EngineFault
+from agora_transcription.stt.engines.frames import FrameReader, Word, pack, pack_number, pack_result, unpack_number
+from agora_transcription.stt.engines.recognizers import load
+from agora_transcription.stt.engines.sessions import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agora_transcription.stt.engines.base import Result
+    from agora_transcription.stt.engines.frames import Frame
+    from agora_transcription.stt.engines.recognizers import Recognizer
+
+    Step = Callable[[Session], list[Result] | None]
+
+__all__ = ["Worker", "main"]
+
+READ_BYTES: Final = 1 << 18
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Sessions, and whose turn it is.
+
+    Args:
+        recognizer: What they share.
+        parent: The socket to the parent.
+    """
+
+    def __init__(self, recognizer: Recognizer, parent: socket.socket) -> None:
+        self._recognizer = recognizer
+        self._parent = parent
+        self._reader = FrameReader()
+        self._sessions: dict[int, Session] = {}
+        self._turns: deque[int] = deque()
+
+    def run(self) -> None:
+        """Work until the parent is gone."""
+        self._parent.sendall(pack(Word.READY))
+        while self._read(wait=not any(session.busy for session in self._sessions.values())):
+            for number in list(self._turns):
+                self._work(number, Session.listen)
+            if not self._one(Session.commit):
+                self._one(Session.guess)
+
+    def _read(self, *, wait: bool) -> bool:
+        """Take what the parent has said; answers whether it is still there."""
+        try:
+            data = self._parent.recv(READ_BYTES, 0 if wait else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        for frame in self._reader.feed(data):
+            self._take(frame)
+        return bool(data)
+
+    def _take(self, frame: Frame) -> None:
+        number = frame.session
+        if frame.word == Word.PING:
+            self._parent.sendall(pack(Word.PONG))
+        elif frame.word == Word.OPEN:
+            rate = round(unpack_number(frame.payload))
+            self._sessions[number] = Session(self._recognizer, rate)
+            self._turns.append(number)
+        elif session := self._sessions.get(number):
+            if frame.word == Word.AUDIO:
+                session.inbox.append(frame.payload)
+            elif frame.word == Word.FINISH:
+                session.inbox.append(None)
+            else:
+                self._forget(number)
+
+    def _one(self, step: Step) -> bool:
+        """Do a step of the first session that has it to do, which then is the last in line; answers whether one had."""
+        served = next((number for number in list(self._turns) if self._work(number, step)), None)
+        if served in self._sessions:
+            self._turns.remove(served)
+            self._turns.append(served)
+        return served is not None
+
+    def _work(self, number: int, step: Step) -> bool:
+        """Do one step of a session and say what came of it; answers whether there was something to do."""
+        session = self._sessions[number]
+        before = session.processed_seconds
+        try:
+            results = step(session)
+        except Exception:
+            # Whatever the native code has thrown, the other sessions have nothing to do with it.
+            logger.exception("A session cannot go on")
+            self._parent.sendall(pack(Word.FAULT, number, b"the engine failed"))
+            self._forget(number)
+            return True
+        if results is None:
+            return False
+        for result in results:
+            self._parent.sendall(pack_result(number, result))
+        if session.processed_seconds > before:
+            self._parent.sendall(pack_number(Word.PROCESSED, number, session.processed_seconds))
+        if session.ended:
+            self._parent.sendall(pack(Word.ENDED, number))
+            self._forget(number)
+        return True
+
+    def _forget(self, number: int) -> None:
+        self._turns.remove(number)
+        self._sessions.pop(number).close()
+
+
+def main(arguments: list[str]) -> None:
+    """Load the models, say so, and work.
+
+    Args:
+        arguments: The engine's name, `words` or `none`, and the number of the socket to the parent.
+    """
+    engine, timestamps, descriptor = arguments
+    logging.basicConfig(format=f"%(levelname)s worker {os.getpid()}: %(message)s")
+    with socket.socket(fileno=int(descriptor)) as parent:
+        try:
+            recognizer = load(engine, timestamps=timestamps == "words")
+        except EngineFault as fault:
+            parent.sendall(pack(Word.FAULT, payload=str(fault).encode()))
+            return
+        # Broken or reset: the parent is gone, which is the way to end.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            Worker(recognizer, parent).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
