@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 
 from agora_transcription.simulator import v6, v7
 from agora_transcription.simulator.admin import admin_router
-from agora_transcription.simulator.captions.routes import captions_router
+from agora_transcription.simulator.captions.routes import captions_router, moonshine
 from agora_transcription.simulator.captions.stage import Stage
 from agora_transcription.simulator.clock import Clock
 from agora_transcription.simulator.dispatch import Operation, dispatch
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agora_transcription.simulator.faults import Fault
+    from agora_transcription.stt.engines.base import Engine
 
 __all__ = ["create_app"]
 
@@ -46,6 +47,7 @@ def create_app(
     *,
     faults: Sequence[Fault] = (),
     wall: Callable[[], float] = time.time,
+    make_engine: Callable[[], Engine] = moonshine,
 ) -> FastAPI:
     """Build a simulator with a state of its own.
 
@@ -53,11 +55,12 @@ def create_app(
         options: How it is set up; the demo's account and no delays by default.
         faults: What goes wrong from the start.
         wall: Unix seconds; a test's clock.
+        make_engine: What understands the audio of channels.
     """
     world = World(options or SimulatorOptions(), faults, Clock(wall))
     # Nothing of a request is interpreted by the framework: Agora's own checks and wording come first.
     app = FastAPI(title="Agora simulator", openapi_url=None)
-    stage = Stage(world)
+    stage = Stage(world, make_engine)
     app.state.world, app.state.stage = world, stage
     for method, path, operation in ROUTES:
         app.add_api_route(path, _endpoint(operation, world), methods=[method])

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from agora_transcription.simulator.captions.speech import Speech
+
 __all__ = ["Channel"]
 
 KEPT: Final = 300
@@ -32,10 +34,12 @@ class Channel:
 
     Attributes:
         listeners: How many there are.
+        speeches: The audio attached to it, by speaker; in place of the script.
     """
 
     def __init__(self, first: int) -> None:
         self.listeners = 0
+        self.speeches: dict[int, Speech] = {}
         self._last = first
         self._kept: deque[str] = deque(maxlen=KEPT)
         self._changed = asyncio.Event()
@@ -54,7 +58,8 @@ class Channel:
         self._changed = asyncio.Event()
 
     def clear(self) -> None:
-        """Forget what can be caught up on; listeners stay."""
+        """Forget the audio and what can be caught up on; listeners stay."""
+        self.speeches.clear()
         self._kept.clear()
 
     async def follow(self, after: int | None) -> AsyncIterator[str]:

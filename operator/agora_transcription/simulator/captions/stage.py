@@ -6,18 +6,22 @@ Where nobody listens nothing runs, however many tasks there are.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.simulator.captions.channel import Channel
-from agora_transcription.simulator.captions.dialogue import Dialogue
-from agora_transcription.simulator.captions.messages import encode
+from agora_transcription.simulator.captions.dialogue import Dialogue, hears, languages_of, targets_of
+from agora_transcription.simulator.captions.messages import Caption, encode
+from agora_transcription.simulator.captions.script import marked
+from agora_transcription.simulator.captions.speech import Hearing, Speech, play
+from agora_transcription.stt.engines.base import EngineClosed, EngineFault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
-    from agora_transcription.simulator.captions.messages import Caption
     from agora_transcription.simulator.tasks import Task
     from agora_transcription.simulator.world import World
+    from agora_transcription.stt.engines.base import Engine
 
 __all__ = ["Stage"]
 
@@ -27,20 +31,31 @@ TICK_SECONDS: Final = 0.05
 LINGER_SECONDS: Final = 5.0
 """How long a channel goes on without a listener: one whose connection was lost comes back, and misses nothing."""
 
+ENGINE_PAUSE: Final = 1.0
+"""Seconds until an audio goes on after the engine has failed."""
+
+LANGUAGE: Final = "en"
+"""The only one that the engine knows."""
+
+logger = logging.getLogger(__name__)
+
 
 class Stage:
-    """Every channel that somebody has listened to.
+    """Every channel that somebody listens to or that has audio.
 
     Args:
         world: Whose tasks make the captions.
+        make_engine: A speech engine, not started: asked for when the first audio comes.
         linger: Seconds; see `LINGER_SECONDS`.
     """
 
-    def __init__(self, world: World, linger: float = LINGER_SECONDS) -> None:
+    def __init__(self, world: World, make_engine: Callable[[], Engine], linger: float = LINGER_SECONDS) -> None:
         self._world = world
+        self._make_engine = make_engine
         self._linger = linger
         self._channels: dict[str, Channel] = {}
         self._performances: dict[str, asyncio.Task[None]] = {}
+        self._engine: asyncio.Task[Engine] | None = None
 
     def channel(self, name: str) -> Channel:
         """A channel by its name; it need not have tasks."""
@@ -66,8 +81,17 @@ class Stage:
             async for event in channel.follow(after):
                 yield event
 
+    async def attach(self, name: str, uid: int, speech: Speech) -> None:
+        """Let a speaker say this in a channel, in place of what the speaker said before.
+
+        Raises:
+            EngineFault: There is no engine that could understand it.
+        """
+        await self._started_engine()
+        self.channel(name).speeches[uid] = speech
+
     def reset(self) -> None:
-        """Forget what could be caught up on."""
+        """Take all audio away, and what could be caught up on."""
         for channel in self._channels.values():
             channel.clear()
 
@@ -77,21 +101,89 @@ class Stage:
         for performance in running:
             performance.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if self._engine is not None:
+            engine = await asyncio.gather(self._engine, return_exceptions=True)
+            if not isinstance(engine[0], BaseException):
+                await engine[0].stop()
+
+    async def _started_engine(self) -> Engine:
+        """The engine of all channels; one that could not be started is tried again."""
+        if self._engine is None or (self._engine.done() and self._engine.exception()):
+            self._engine = asyncio.create_task(_start(self._make_engine))
+        return await asyncio.shield(self._engine)
 
     async def _perform(self, name: str, channel: Channel) -> None:
         dialogues: dict[str, Dialogue] = {}
+        players: dict[Speech, asyncio.Task[None]] = {}
         loop = asyncio.get_running_loop()
         until = loop.time() + self._linger
-        while channel.listeners or loop.time() < until:
-            if channel.listeners:
-                until = loop.time() + self._linger
-            self._world.now()
-            tasks = self._world.tasks.heard_in(name)
-            dialogues = {task.id: dialogues.get(task.id) or Dialogue() for task in tasks}
-            for task in tasks:
-                for caption in dialogues[task.id].due(task.settings, self._world.clock.wall()):
-                    _publish(channel, task, caption)
-            await asyncio.sleep(TICK_SECONDS)
+        try:
+            while channel.listeners or loop.time() < until:
+                if channel.listeners:
+                    until = loop.time() + self._linger
+                self._world.now()
+                tasks = self._world.tasks.heard_in(name)
+                script = [] if channel.speeches else tasks
+                dialogues = {task.id: dialogues.get(task.id) or Dialogue() for task in script}
+                for task in script:
+                    for caption in dialogues[task.id].due(task.settings, self._world.clock.wall()):
+                        _publish(channel, task, caption)
+                self._play(name, channel, tasks, players)
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            for player in players.values():
+                player.cancel()
+            await asyncio.gather(*players.values(), return_exceptions=True)
+
+    def _play(
+        self, name: str, channel: Channel, tasks: Iterable[Task], players: dict[Speech, asyncio.Task[None]]
+    ) -> None:
+        """See to it that those audios are played that a task listens to, and no others."""
+        wanted = {
+            speech: uid
+            for uid, speech in channel.speeches.items()
+            if not speech.ended and any(_language(task, uid) for task in tasks)
+        }
+        for speech in [speech for speech in players if speech not in wanted or players[speech].done()]:
+            players.pop(speech).cancel()
+        for speech, uid in wanted.items():
+            if speech not in players:
+                players[speech] = asyncio.create_task(self._play_one(name, channel, uid, speech))
+
+    async def _play_one(self, name: str, channel: Channel, uid: int, speech: Speech) -> None:
+        def say(caption: Caption) -> None:
+            for task in self._world.tasks.heard_in(name):
+                if language := _language(task, uid):
+                    for version in _versions(caption, language, targets_of(task.settings, language)):
+                        _publish(channel, task, version)
+
+        try:
+            await play(speech, await self._started_engine(), Hearing(uid, self._world.clock.wall, say))
+        except* (EngineFault, EngineClosed) as group:
+            logger.warning("The speech engine failed, and is tried again: %s", group.exceptions[0])
+            await asyncio.sleep(ENGINE_PAUSE)
+
+
+async def _start(make: Callable[[], Engine]) -> Engine:
+    engine = make()
+    await engine.start()
+    return engine
+
+
+def _language(task: Task, uid: int) -> str | None:
+    """In which language a task hears what the engine understands of a speaker; None if it does not."""
+    if not hears(task.settings, uid):
+        return None
+    return next((code for code in languages_of(task.settings, uid) if code.partition("-")[0] == LANGUAGE), None)
+
+
+def _versions(caption: Caption, language: str, targets: list[str]) -> Iterator[Caption]:
+    """What a task sends of something understood: the text, and once that is final its translations."""
+    spoken = Caption(caption.uid, language, caption.began, caption.made, caption.words, caption.final)
+    yield spoken
+    if caption.final and targets:
+        texts = tuple((target, marked(caption.text, target)) for target in targets)
+        yield Caption(caption.uid, language, caption.began, caption.made, caption.words, final=True, translations=texts)
 
 
 def _publish(channel: Channel, task: Task, caption: Caption) -> None:
