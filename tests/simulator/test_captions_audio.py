@@ -20,9 +20,11 @@ from agora_transcription.simulator.captions.script import marked
 from agora_transcription.stt.engines.base import EngineFault, Kind, Result
 from simulator.conftest import APP_ID, Client, Wall
 from support.captions import listening, until
+from support.processes import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 OPTIONS = SimulatorOptions(accounts=(Account(app_id=APP_ID, customer_id="bare", customer_secret="bare-secret"),))
 PARTIAL, COMMITTED = "it was", "It was."
@@ -298,7 +300,7 @@ async def test_without_an_engine_it_is_said_what_to_install(
     assert (await client.attach(wav_file())).status_code == 200
 
 
-async def test_words_of_real_speech_are_understood() -> None:
+async def test_words_of_real_speech_are_understood(tmp_path: Path) -> None:
     with wave.open(str(files("moonshine_voice") / "assets" / "two_cities.wav")) as whole:
         rate = whole.getframerate()
         samples = whole.readframes(math.floor(7 * rate))
@@ -306,12 +308,19 @@ async def test_words_of_real_speech_are_understood() -> None:
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 2, rate, 0, "NONE", ""))
         writer.writeframes(samples)
-    async with serving(create_app(OPTIONS)) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
-        client = Talking(http, Wall())
-        assert (await client.attach(file.getvalue())).status_code == 200
-        async with listening(http, "standup") as listener:
-            await client.joined()
-            await client.until_attached(lambda rows: rows[0]["ended"])
+    # A process, as it is run: on uvloop.
+    simulator = Simulator(tmp_path / "simulator.log")
+    try:
+        await simulator.start_and_wait()
+        async with httpx.AsyncClient(base_url=simulator.url, timeout=60) as http:
+            client = Talking(http, Wall())
+            await client.options(accounts=[{"appId": APP_ID, "customerId": "bare", "customerSecret": "bare-secret"}])
+            assert (await client.attach(file.getvalue())).status_code == 200
+            async with listening(http, "standup") as listener:
+                await client.joined()
+                await client.until_attached(lambda rows: rows[0]["ended"])
+    finally:
+        assert simulator.stop() == 0
     said = " ".join(event.text for event in listener.finals()).lower()
     assert "the best of times" in said
     assert "the worst of times" in said
