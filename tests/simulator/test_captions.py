@@ -36,6 +36,10 @@ class Listening(Client):
         super().__init__(http, wall)
         self.stage: stage.Stage = app.state.stage
 
+    def busy(self) -> list[str]:
+        """The channels in which something runs."""
+        return [name for name, performance in self.stage._performances.items() if not performance.done()]
+
     @asynccontextmanager
     async def to(self, name: str = "standup", *, after: int | None = None) -> AsyncIterator[Listener]:
         async with listening(self.http, name, after=after) as listener:
@@ -272,6 +276,23 @@ async def test_who_comes_back_is_told_what_was_missed(client: Listening) -> None
             assert min(ahead.events[0].id, new.events[0].id) > first.events[2].id
 
 
+@pytest.mark.parametrize("number", ["", "-1", "x", "9" * 5000])
+async def test_who_comes_back_with_a_number_of_somebody_else_gets_what_is_new(client: Listening, number: str) -> None:
+    await client.joined()
+    stream = client.http.stream("GET", "/simulator/channels/standup/captions", headers={"Last-Event-ID": number})
+    async with client.to() as first:
+        await client.until(first.finals)
+        async with stream as answer, asyncio.timeout(10):
+            assert answer.status_code == 200
+            lines = answer.aiter_lines()
+            moving = asyncio.create_task(client.until(lambda: len(first.finals()) == 2))
+            async for line_ in lines:
+                if line_.startswith("id: "):
+                    assert int(line_.removeprefix("id: ")) > first.finals()[0].id
+                    break
+            await moving
+
+
 async def test_what_can_be_caught_up_on_is_bounded(client: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "KEPT", 5)
     async with client.to() as first:
@@ -302,11 +323,11 @@ async def test_where_nobody_listens_nothing_runs(client: Listening) -> None:
     for _ in range(10):
         client.wall.pass_(5)
         await asyncio.sleep(stage.TICK_SECONDS)
-    assert client.stage.busy() == []
+    assert client.busy() == []
     async with client.to() as listener:
         await client.until(listener.finals)
-        assert client.stage.busy() == ["standup"]
-    await until(lambda: client.stage.busy() == [])
+        assert client.busy() == ["standup"]
+    await until(lambda: client.busy() == [])
 
 
 async def test_a_quiet_stream_shows_that_it_lives(client: Listening, monkeypatch: pytest.MonkeyPatch) -> None:

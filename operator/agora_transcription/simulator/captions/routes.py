@@ -26,6 +26,9 @@ HEADERS: Final = {
     "X-Accel-Buffering": "no",  # nginx would keep the events back
 }
 
+MAX_DIGITS: Final = 20
+"""Of an event's number that can be one of ours."""
+
 ENGINE_PACKAGE: Final = "moonshine_voice"
 
 SpeakerUid = Annotated[int, Query(ge=1, le=MAX_UID)]
@@ -37,7 +40,8 @@ def captions_router(stage: Stage) -> APIRouter:
 
     @router.get("/captions")
     async def captions(name: str, last_event_id: Annotated[str | None, Header()] = None) -> StreamingResponse:
-        after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
+        known = last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < MAX_DIGITS
+        after = int(last_event_id or 0) if known else None
         return StreamingResponse(stage.listen(name, after), media_type="text/event-stream", headers=HEADERS)
 
     @router.get("/audio")

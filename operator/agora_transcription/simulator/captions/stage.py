@@ -63,10 +63,6 @@ class Stage:
             self._channels[name] = Channel(round(self._world.clock.wall() * 1000))
         return self._channels[name]
 
-    def busy(self) -> list[str]:
-        """The channels in which something runs."""
-        return sorted(name for name, performance in self._performances.items() if not performance.done())
-
     async def listen(self, name: str, after: int | None) -> AsyncIterator[str]:
         """A channel's captions as server-sent events, without end.
 
