@@ -4,7 +4,7 @@ PYTHON ?= python3
 MINUTES ?= 20
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/agora-transcription:$(VERSION)
-SBOM ?= dist/sbom.cdx.json
+SBOMS ?= dist
 # The first that works: Docker's command is often there without its engine.
 BUILDER ?= $(shell for each in 'docker info' 'podman --version' 'buildah --version'; do \
 	$$each >/dev/null 2>&1 && { echo $${each%% *}; break; }; done)
@@ -12,6 +12,14 @@ BUILDER ?= $(shell for each in 'docker info' 'podman --version' 'buildah --versi
 RUNNER ?= $(if $(filter docker,$(BUILDER)),docker,podman)
 # The commit's time stands for the time of the build: the same commit makes the same files.
 COMMIT = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=$(1) 2>/dev/null || echo $(2))
+# One of both: its name, and what of requirements/ is in it.
+BUILD = $(BUILDER) build --file deploy/image/Dockerfile --tag $(1) --build-arg REQUIREMENTS=$(2) \
+	$(if $(BASE),--build-arg BASE=$(BASE)) \
+	--build-arg SOURCE_DATE_EPOCH=$(call COMMIT,%ct,0) --build-arg CREATED=$(call COMMIT,%cd,unknown) \
+	--build-arg VERSION=$(VERSION) --build-arg REVISION=$(call COMMIT,%H,unknown) \
+	$(if $(filter-out docker,$(BUILDER)),--layers --timestamp $(call COMMIT,%ct,0)) $(BUILD_FLAGS) .
+BILL = .venv/bin/cyclonedx-py requirements requirements/$(1).txt --pyproject pyproject.toml --mc-type application \
+	--spec-version 1.6 --output-reproducible --output-format JSON
 KIND_CLUSTER := agora-transcription
 KIND_KUBECONFIG := .cache/kind.kubeconfig
 
@@ -70,12 +78,10 @@ captions-proto: $(NODE_MODULES) ## Compile the simulator's captions.proto for it
 tools: $(VENV) ## Build helm and what else the tests run, from their Go modules: once, ten minutes on 2 cores
 	@cd tests && ../.venv/bin/python -m support.tools
 
-image: ## Build the container image, with Docker, Podman or Buildah: deploy/image/README.md
+image: ## Build the container images, with Docker, Podman or Buildah: deploy/image/README.md
 	@test -n "$(BUILDER)" || { echo "make image needs Docker with its engine running, Podman, or Buildah." >&2; exit 1; }
-	$(BUILDER) build --file deploy/image/Dockerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) \
-		--build-arg SOURCE_DATE_EPOCH=$(call COMMIT,%ct,0) --build-arg CREATED=$(call COMMIT,%cd,unknown) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(call COMMIT,%H,unknown) \
-		$(if $(filter-out docker,$(BUILDER)),--layers --timestamp $(call COMMIT,%ct,0)) $(BUILD_FLAGS) .
+	$(call BUILD,$(IMAGE),runtime)
+	$(call BUILD,$(IMAGE)-stt,stt)
 
 image-test: image $(VENV) ## Build the container image and look at it from inside, and at how it runs
 	IMAGE="$(IMAGE)" RUNNER="$(RUNNER)" .venv/bin/pytest tests/deploy/image -m image -s
@@ -89,10 +95,11 @@ chart-test: control-plane tools ## The chart's tests only
 argocd-test: $(VENV) ## A task's life in git, with the Argo CD of ARGOCD_KUBECONFIG and ARGOCD_CONTEXT: docs/gitops.md
 	.venv/bin/pytest tests/deploy/gitops -m argocd
 
-sbom: $(VENV) ## The image's bill of materials (CycloneDX): dist/sbom.cdx.json
-	@mkdir -p $(dir $(SBOM))
-	.venv/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
-		--spec-version 1.6 --output-reproducible --output-format JSON --output-file $(SBOM)
+sbom: $(VENV) ## The images' bills of materials (CycloneDX), and that of the captions page in them: dist/sbom*.cdx.json
+	@mkdir -p $(SBOMS)
+	$(call BILL,runtime) --output-file $(SBOMS)/sbom.cdx.json
+	$(call BILL,stt) --output-file $(SBOMS)/sbom-stt.cdx.json
+	cd web && PATH="$(CURDIR)/.venv/bin:$$PATH" npm sbom --package-lock-only --sbom-format=cyclonedx --sbom-type=application > $(abspath $(SBOMS))/sbom-captions.cdx.json
 
 e2e: $(VENV) tools $(if $(E2E_IMAGE),,image) ## Install by Helm 3, Helm 4 and kubectl in a cluster with nodes: CONTRIBUTING.md
 	E2E_IMAGE="$(or $(E2E_IMAGE),$(IMAGE))" .venv/bin/pytest tests/e2e -m e2e -s

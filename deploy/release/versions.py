@@ -22,6 +22,8 @@ COMMANDS: Final = r"(?:--version[ =]|/releases/download/v|\?ref=v|/agora-transcr
 PLACES: Final = {
     "pyproject.toml": r'^version = "(.+)"$',
     "operator/agora_transcription/__init__.py": r'^__version__ = "(.+)"$',
+    "web/package.json": r'^  "version": "(.+)",$',
+    "web/package-lock.json": r'^  "version": "(.+)",$',
     "deploy/chart/Chart.yaml": r"^(?:version|appVersion): (\S+)$",
     "deploy/install.yaml": IMAGE,
     "deploy/simulator/simulator.yaml": IMAGE,

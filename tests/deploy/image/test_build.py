@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def commands(tmp_path: Path) -> Path:
     """A PATH with what make needs, and no builder."""
-    for command in ("git", "make", "sed", "sh"):
+    for command in ("find", "git", "make", "sed", "sh"):
         found = shutil.which(command)
         assert found
         (tmp_path / command).symlink_to(found)
@@ -51,8 +52,9 @@ def test_the_builder_that_is_there_gets_base_flags_and_what_the_labels_say(comma
     a_command(commands, builder, 'printf "<%s>" "$@"')
     code, said, _ = build(commands, "IMAGE=localhost/built:1", "BASE=localhost/base", "BUILD_FLAGS=-v /a:/a:ro")
     assert code == 0
-    assert "<--tag><localhost/built:1><--build-arg><BASE=localhost/base>" in said
+    builds = re.findall(r"<--tag><(.*?)><--build-arg><REQUIREMENTS=(.*?)><--build-arg><BASE=localhost/base>", said)
+    assert builds == [("localhost/built:1", "runtime"), ("localhost/built:1-stt", "stt")]
     assert "<CREATED=20" in said
     # The commit's time on every file, where the builder's command can do that.
     assert ("<--timestamp>" in said) == (builder != "docker")
-    assert said.endswith("<-v></a:/a:ro><.>")
+    assert said.count("<-v></a:/a:ro><.>") == len(builds)

@@ -67,11 +67,17 @@ def test_the_notes_are_the_changelogs_section_and_what_was_published(copy: Path)
     notes = shutil.copy(RELEASE / "notes.sh", copy / "deploy" / "release")
     with (copy / "CHANGELOG.md").open("a") as changelog:
         changelog.write("\n## [0.0.9] - 2026-01-01\n\n- Something older.\n")
-    environment = {**os.environ, "IMAGE_DIGEST": "sha256:image", "CHART_DIGEST": "sha256:chart"}
+    environment = {
+        **os.environ,
+        "IMAGE_DIGEST": "sha256:image",
+        "STT_DIGEST": "sha256:stt",
+        "CHART_DIGEST": "sha256:chart",
+    }
     written = subprocess.run([notes, __version__], env=environment, capture_output=True, text=True, check=True).stdout
     assert "- The operator: starts one Agora task" in written
     assert "Something older" not in written
     assert "## [" not in written
     assert f"agora-transcription:{__version__}` | `sha256:image` |" in written
+    assert f"agora-transcription:{__version__}-stt` | `sha256:stt` |" in written
     missing = subprocess.run([notes, "9.9.9"], env=environment, capture_output=True, text=True, check=False)
     assert (missing.returncode, missing.stderr) == (1, "CHANGELOG.md has no section [9.9.9].\n")

@@ -115,8 +115,26 @@ def test_what_is_published_is_not_published_again(tmp_path: Path, code: int, sai
 def test_signed_is_a_digest_and_never_a_tag() -> None:
     commands = "\n".join(step.get("run", "") for step in RELEASE["jobs"]["publish"]["steps"])
     signed = re.findall(r'cosign (sign|attest) .*?"([^"]+)"$', commands, re.MULTILINE)
-    assert [verb for verb, _ in signed] == ["sign", "attest", "sign"]
-    assert all(reference.lower().endswith("@$digest") for _, reference in signed)
+    assert [verb for verb, _ in signed] == ["sign", "attest", "attest", "sign", "attest", "attest", "sign"]
+    assert all(re.search(r"@\$(STT_)?digest$", reference, re.IGNORECASE) for _, reference in signed)
+
+
+def test_both_images_are_published_alike() -> None:
+    """Whatever is done with the one is done with the other."""
+    steps = RELEASE["jobs"]["publish"]["steps"]
+    one, other = (step["with"] for step in steps if step.get("uses", "").startswith("docker/build-push-action@"))
+    assert other.pop("build-args") == "REQUIREMENTS=stt\n" + one.pop("build-args")
+    assert other.pop("tags") == one.pop("tags") + "-stt"
+    assert one == other
+    proven = [step["with"] for step in steps if step.get("uses", "").startswith("actions/attest-build-provenance@")]
+    assert [each.pop("subject-digest") for each in proven] == [
+        "${{ steps.image.outputs.digest }}", "${{ steps.stt.outputs.digest }}"
+    ]  # fmt: skip
+    assert proven[0] == proven[1]
+    written = set(re.findall(r"\$\(SBOMS\)\)?/(\S+)", (ROOT / "Makefile").read_text()))
+    attested = re.findall(r'--predicate dist/(\S+) "\$IMAGE@\$(\w+)"', str([step.get("run") for step in steps]))
+    assert {name for name, _ in attested} == written
+    assert [digest for name, digest in attested if name == "sbom-captions.cdx.json"] == ["DIGEST", "STT_DIGEST"]
 
 
 def test_every_command_is_a_shells() -> None:
