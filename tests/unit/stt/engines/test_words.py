@@ -28,10 +28,7 @@ KNOWN = {"it", "was", "ten", "o'clock", "half", "hour", "dogs", "'tis", "mother-
     ],
 )
 def test_the_words_of_a_text_are_those_of_the_dictionary(text: str, words: list[tuple[str, list[str]]] | None) -> None:
-    found = align(text, KNOWN.__contains__)
-    if "\N{LEFT DOUBLE QUOTATION MARK}" in text:
-        words = [(text.split(maxsplit=1)[0], ["ten"]), (text.split()[1], ["o'clock"])]
-    assert found == words
+    assert align(text, KNOWN.__contains__) == words
 
 
 def test_silence_noise_and_pronunciations_are_no_words() -> None:
