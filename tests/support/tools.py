@@ -1,6 +1,7 @@
 """What the tests use of other projects: programs, built from `deploy/tools/NAME/go.mod`, and files of Go modules.
 
-`python -m support.tools` in `tests/` builds and fetches all of it; `find` and `module` do so with what is asked for.
+`python -m support.tools` in `tests/` builds and fetches all of it, and gets a browser where there is none; `find` and
+`module` do so with what is asked for.
 Programs are kept in the user's cache under the hash of what pins them, so another version is another program.
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from agora_transcription.local.cache import appearing, cache_directory, locked
 from agora_transcription.local.gobuild import build_tools, find_go
+from support import browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,3 +77,4 @@ if __name__ == "__main__":
         find(program)
     for path in _CHECKSUMS:
         module(path)
+    browser.find(_to_standard_error)

@@ -34,5 +34,5 @@ export function colourOf(speaker: string): number {
   for (const character of speaker) {
     hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16777619);
   }
-  return (hash >>> 16) % COLOURS;
+  return (hash >>> 0) % COLOURS;
 }

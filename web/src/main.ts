@@ -47,6 +47,7 @@ let run: Run = IDLE;
 let source: CaptionSource | undefined;
 let timer: ReturnType<typeof setInterval> | undefined;
 let speech: Speech | undefined;
+let lost = false;
 
 function dispatch(event: Event): void {
   const before = run;
@@ -76,12 +77,17 @@ function show(): void {
   start.disabled = run.phase !== "idle";
   stop.disabled = run.phase !== "running";
   channel.readOnly = run.phase !== "idle";
-  // A button that goes grey under the keyboard's focus hands it to the one that is pressed next.
-  if (focused === start && !stop.disabled) {
-    stop.focus();
-  }
-  if (focused === stop && !start.disabled) {
-    start.focus();
+  handOver(focused);
+}
+
+/** The keyboard's focus, which a button loses that goes grey, goes to the one that can be pressed next. */
+function handOver(focused: Element | null): void {
+  const nowhere = focused === start || focused === stop || focused === document.body;
+  lost = nowhere && (lost || (focused !== document.body && (focused as HTMLButtonElement).disabled));
+  const button = [stop, start].find((each) => !each.disabled);
+  if (lost && button) {
+    lost = false;
+    button.focus();
   }
 }
 

@@ -51,8 +51,11 @@ export function next(run: Run, event: Event): Run {
       return { ...run, phase: run.started ? "running" : "idle", notice: event.notice };
     case "queried":
       return run.phase === "running" ? queried(run, event.status) : run;
-    case "connection":
-      return { ...run, connection: event.connection };
+    case "connection": {
+      // What a source has said was wrong is over once it is live again.
+      const mended = event.connection === "live" && run.connection !== "live" && run.notice !== SILENT;
+      return { ...run, connection: event.connection, notice: mended ? "" : run.notice };
+    }
     case "problem":
       return { ...run, notice: event.notice };
   }

@@ -47,6 +47,15 @@ test("a query's good answer leaves other notices alone", () => {
   assert.equal(run.notice, "why");
 });
 
+test("what a source has said is over once it is live again, and what the gateway has is not", () => {
+  const connection = (state: Run["connection"]): Event => ({ kind: "connection", connection: state });
+  const problem: Event = { kind: "problem", notice: "why" };
+  assert.equal(after(...RUNNING, connection("reconnecting"), problem, connection("live")).notice, "");
+  assert.equal(after(...RUNNING, problem, connection("live")).notice, "why");
+  const silent: Event = { kind: "queried", status: 0 };
+  assert.equal(after(...RUNNING, silent, connection("reconnecting"), connection("live")).notice, SILENT);
+});
+
 test("an answer that is late for a stop changes nothing", () => {
   const stopping = after(...RUNNING, { kind: "stop" });
   assert.equal(next(stopping, { kind: "queried", status: 404 }), stopping);
