@@ -16,10 +16,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.requests import ClientDisconnect
 
 from agora_transcription import __version__, agora
-from agora_transcription.gateway import bodies, callers, openapi
+from agora_transcription.gateway import bodies, openapi
 from agora_transcription.gateway.answers import Refusal
 from agora_transcription.gateway.captions import add_page
-from agora_transcription.gateway.files import FileProblem
+from agora_transcription.serving.callers import RateLimit, caller_of
+from agora_transcription.serving.keys import FileProblem, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,7 +83,7 @@ class _Api:
         self._files = files
         self._transcriptions = transcriptions
         self._metrics = metrics
-        self._calls = callers.RateLimit(settings.calls_per_minute)
+        self._calls = RateLimit(settings.calls_per_minute)
         self._allowed = [_pattern(each) for each in settings.allow_channel]
 
     def endpoint(
@@ -154,7 +155,7 @@ class _Api:
         address = request.client.host if request.client else "somebody"
         caller: str | None = address
         if not self._settings.anonymous:
-            caller = callers.caller_of(_key(request), self._files.api_keys())
+            caller = caller_of(key_of(request.headers), self._files.api_keys())
         wait = self._calls.wait(caller or address, time.monotonic())
         if wait:
             raise Refusal(429, "too many calls", retry_after=wait)
@@ -181,11 +182,6 @@ async def _body(request: Request) -> bytes:
     except ClientDisconnect:
         raise Refusal(400, "the body has not come") from None  # which nobody reads, and the log says
     return bytes(body)
-
-
-def _key(request: Request) -> str:
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    return credentials.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
-from agora_transcription.gateway.files import FileProblem
+from agora_transcription.serving.keys import FileProblem
 
 if TYPE_CHECKING:
     import os

@@ -1,7 +1,4 @@
-"""The gateway's own secrets, from files. They are read for each call: a mounted Secret that changes counts at once.
-
-Errors name the file and what is wrong with it, never its content.
-"""
+"""The gateway's own secrets, from files."""
 
 from __future__ import annotations
 
@@ -11,20 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from agora_transcription.serving.keys import FileProblem, keys_in, text_in
 
+if TYPE_CHECKING:
     from agora_transcription.settings import GatewaySettings
 
-__all__ = ["FileProblem", "Files", "Project"]
+__all__ = ["Files", "Project"]
 
-MIN_API_KEY: Final = 16
 MIN_SIGNING_KEY: Final = 32
 """Characters; of random ones 32 have more than 128 bits in any usual spelling."""
-
-
-class FileProblem(Exception):
-    """A file is not there, or cannot be what it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +54,16 @@ class Files:
 
     def api_keys(self) -> tuple[str, ...]:
         """The keys that callers may use; none where anybody may call."""
-        return _lines(self._api_keys, MIN_API_KEY) if self._api_keys else ()
+        return keys_in(self._api_keys) if self._api_keys else ()
 
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys of builderTokens; the first is the one that signs."""
         if self._signing_keys is None:
             return (self._own_key,)
-        return tuple(key.encode() for key in _lines(self._signing_keys, MIN_SIGNING_KEY))
+        return tuple(key.encode() for key in keys_in(self._signing_keys, MIN_SIGNING_KEY))
 
     def project(self) -> Project | None:
         """The project whose RTC tokens are given out; None where there are none."""
         if self._project is None:
             return None
-        return Project(_text(self._project / "appId"), SecretStr(_text(self._project / "appCertificate")))
-
-
-def _lines(path: Path, shortest: int) -> tuple[str, ...]:
-    lines = tuple(line.strip() for line in _text(path).splitlines() if line.strip())
-    if not lines or not all(len(line) >= shortest and line.isascii() for line in lines):
-        raise FileProblem(f"{path} must have a key of {shortest} or more ASCII characters in each line")
-    return lines
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileProblem(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+        return Project(text_in(self._project / "appId"), SecretStr(text_in(self._project / "appCertificate")))

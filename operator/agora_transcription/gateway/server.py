@@ -7,26 +7,24 @@ import contextlib
 import logging
 import math
 import signal
-import socket
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from agora_transcription import __version__
 from agora_transcription.gateway.app import create_app
-from agora_transcription.gateway.files import FileProblem, Files
+from agora_transcription.gateway.files import Files
 from agora_transcription.gateway.metrics import GatewayMetrics
 from agora_transcription.gateway.service import TAKE_BACK_SECONDS, Transcriptions
 from agora_transcription.gateway.store import KubernetesTaskStore
 from agora_transcription.kube.connection import connect
 from agora_transcription.kube.replies import NotFound, StoreError
+from agora_transcription.serving.keys import FileProblem
+from agora_transcription.serving.server import Server, bound
 from agora_transcription.telemetry.addresses import AddressError, host_and_port, named
 from agora_transcription.telemetry.health import HealthServer
 from agora_transcription.telemetry.metrics import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fastapi import FastAPI
 
     from agora_transcription.gateway.store import TaskStore
@@ -68,7 +66,7 @@ async def run(settings: GatewaySettings) -> None:
 
 async def _run(settings: GatewaySettings, files: Files, stack: contextlib.AsyncExitStack) -> None:
     with named("--listen", settings.listen):
-        listening = [stack.enter_context(bound) for bound in _bound(*host_and_port(settings.listen))]
+        listening = [stack.enter_context(each) for each in bound(*host_and_port(settings.listen))]
     api = await connect(settings.kubeconfig)
     stack.push_async_callback(api.close)
     store = KubernetesTaskStore(api, settings.namespace or "")
@@ -92,7 +90,7 @@ async def _serve_telemetry(
     settings: GatewaySettings,
     metrics: GatewayMetrics,
     cluster: _Cluster,
-    server: _Server,
+    server: Server,
     stack: contextlib.AsyncExitStack,
 ) -> None:
     if settings.metrics_address:
@@ -136,34 +134,9 @@ class _Cluster:
         return None
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to whoever owns the event loop, and says whether it serves."""
-
-    def leave(self) -> None:
-        """Take no more connections, end the calls that are under way, and return from `serve`."""
-        logger.info("Stops")
-        self.should_exit = True
-
-    def check(self) -> str | None:
-        """What is wrong, as of a health check."""
-        return None if self.started and not self.should_exit else "the gateway does not serve"
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Do not."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say where."""
-        await super().startup(sockets)
-        for bound in sockets or ():
-            host, port = bound.getsockname()[:2]
-            logger.info("agora-transcription %s serves on %s port %d", __version__, host, port)
-
-
-def _server(app: FastAPI, settings: GatewaySettings) -> _Server:
+def _server(app: FastAPI, settings: GatewaySettings) -> Server:
     grace = math.ceil(max(settings.start_timeout + TAKE_BACK_SECONDS, settings.stop_timeout)) + 1
-    return _Server(
+    return Server(
         uvicorn.Config(
             app,
             http="h11",
@@ -180,12 +153,3 @@ def _server(app: FastAPI, settings: GatewaySettings) -> _Server:
             forwarded_allow_ips=list(settings.trusted_proxy),
         )
     )
-
-
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind here: uvicorn answers an address in use by exiting the process."""
-    if ":" not in host:
-        yield socket.create_server((host, port))
-    if ":" in host or (not host and socket.has_dualstack_ipv6()):
-        # Beside the first and not in its place: addresses of IPv4 would no longer look like those of a proxy.
-        yield socket.create_server((host, port), family=socket.AF_INET6)

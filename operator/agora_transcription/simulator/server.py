@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import signal
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from agora_transcription.serving.server import AbortableProtocol, Server
 from agora_transcription.simulator.app import create_app
 from agora_transcription.simulator.notifications import deliver
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from fastapi import FastAPI
 
@@ -62,7 +62,7 @@ async def serving(app: FastAPI, listen: str = "127.0.0.1:0") -> AsyncIterator[st
     host, port = _address(listen)
     config = uvicorn.Config(
         app,
-        http=_AbortableProtocol,
+        http=AbortableProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -88,8 +88,8 @@ async def serving(app: FastAPI, listen: str = "127.0.0.1:0") -> AsyncIterator[st
             await app.state.stage.close()
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, and leaves signals to whoever owns the event loop."""
+class _Server(Server):
+    """Says when it listens, and ends what is held."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -101,24 +101,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A held request would wait for ever; without its connection it ends, and nothing comes of it.
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        self.abort()
         await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _AbortableProtocol(H11Protocol):
-    """Offers every request a way to close its connection without an answer, as `scope["state"]["abort"]`."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they come
-        super().__init__(*args, **kwargs)
-        self.app_state = {**self.app_state, "abort": self._abort}
-
-    def _abort(self) -> None:
-        self.transport.abort()
 
 
 async def _serve_until_signalled(app: FastAPI, listen: str) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agora_transcription.gateway.files import FileProblem, Files
+from agora_transcription.gateway.files import Files
+from agora_transcription.serving.keys import FileProblem
 from agora_transcription.settings import GatewaySettings
 from unit.gateway.fakes import API_KEY, CERTIFICATE, settings_of
 

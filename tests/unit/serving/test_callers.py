@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agora_transcription.gateway import callers
-from agora_transcription.gateway.callers import RateLimit, caller_of
+from agora_transcription.serving import callers
+from agora_transcription.serving.callers import RateLimit, caller_of
 
 KEYS = ("an-api-key-of-the-tests", "another-api-key-of-the-tests")
 
