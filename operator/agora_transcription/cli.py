@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -13,10 +14,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from agora_transcription import __version__
-from agora_transcription.settings import ENVIRONMENT_PREFIX, GatewaySettings, OperatorSettings
+from agora_transcription.settings import ENVIRONMENT_PREFIX, GatewaySettings, OperatorSettings, SttSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
@@ -29,7 +30,7 @@ CUSTOMER: Final = {"customerId": "CUSTOMER_ID", "customerSecret": "CUSTOMER_SECR
 """The environment variables of `orphans --app-id`, by their keys in a Secret; anybody on the machine can see flags."""
 
 T = TypeVar("T")
-S = TypeVar("S", OperatorSettings, GatewaySettings)
+S = TypeVar("S", OperatorSettings, GatewaySettings, SttSettings)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -98,7 +99,8 @@ def operator(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     """Run the operator against the cluster of the current kubeconfig, or the one it runs in."""
     from agora_transcription.controller import operator as controller
 
-    _serve(_settings(OperatorSettings, flags), controller.run, controller.AddressError)
+    with _a_cluster():
+        _serve(_settings(OperatorSettings, flags), controller.run, controller.AddressError)
 
 
 def _settings(kind: type[S], flags: Mapping[str, Any]) -> S:
@@ -120,13 +122,25 @@ def gateway(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     """Serve the HTTP backend of web clients: start.json, stop.json, query.json, tokens.json (docs/gateway.md)."""
     from agora_transcription.gateway import server
 
-    _serve(_settings(GatewaySettings, flags), server.run, server.SetupError)
+    with _a_cluster():
+        _serve(_settings(GatewaySettings, flags), server.run, server.SetupError)
+
+
+@main.command()
+@_settings_options(SttSettings)
+def stt(**flags: Any) -> None:  # noqa: ANN401 - one per setting
+    """Transcribe speech while it is spoken, over Socket.IO (docs/stt.md)."""
+    settings = _settings(SttSettings, flags)
+    try:
+        from agora_transcription.stt import server
+    except ModuleNotFoundError as error:
+        click.echo(f"{error}: pip install 'agora-transcription[stt]'", err=True)
+        sys.exit(2)
+    _serve(settings, server.run, server.SetupError)
 
 
 def _serve(settings: S, run: Callable[[S], Coroutine[Any, Any, None]], misconfigured: type[Exception]) -> None:
-    """Run a process until it is told to stop; exit code 2 where the settings are wrong, 1 where there is no cluster."""
-    from kubernetes.aio.config.config_exception import ConfigException
-
+    """Run a process until it is told to stop; exit code 2 where the settings are wrong."""
     from agora_transcription.telemetry import logs
 
     logs.configure(settings.log_format, settings.log_level)
@@ -135,6 +149,15 @@ def _serve(settings: S, run: Callable[[S], Coroutine[Any, Any, None]], misconfig
     except misconfigured as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def _a_cluster() -> Iterator[None]:
+    """Exit code 1 where there is none. What needs one imports its client; stt does not."""
+    from kubernetes.aio.config.config_exception import ConfigException
+
+    try:
+        yield
     except ConfigException as error:
         click.echo(f"No cluster: {error}. Give --kubeconfig FILE, or set KUBECONFIG.", err=True)
         sys.exit(1)
@@ -157,8 +180,6 @@ def orphans(*, secret: str | None, app_id: str | None, stop: tuple[str, ...], ou
     Nothing is stopped that --stop does not name. Exit codes: 0 there are none, or all were stopped; 1 Agora or the
     cluster could not be asked; 2 the arguments are wrong, or --stop names no orphan; 3 there are some.
     """
-    from kubernetes.aio.config.config_exception import ConfigException
-
     from agora_transcription.controller.orphans import Request, run
     from agora_transcription.telemetry import logs
 
@@ -172,11 +193,8 @@ def orphans(*, secret: str | None, app_id: str | None, stop: tuple[str, ...], ou
         stop=stop,
         as_json=output == "json",
     )
-    try:
+    with _a_cluster():
         sys.exit(_run(run(request, click.echo, lambda text: click.echo(text, err=True))))
-    except ConfigException as error:
-        click.echo(f"No cluster: {error}. Give --kubeconfig FILE, or set KUBECONFIG.", err=True)
-        sys.exit(1)
 
 
 def _account(secret: str | None, app_id: str | None) -> Account | None:

@@ -1,4 +1,4 @@
-"""Operator, gateway and simulator as processes, so that they can be killed like any other, and all that run here."""
+"""Operator, gateway, stt and simulator as processes, to be killed like any other, and all that run here."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ class Process:
             self._process.wait()
             raise AssertionError(f"{self.arguments[0]} does not end:\n{self.log.read_text()[-4000:]}") from None
 
-    async def wait_for(self, url: str, timeout: float = 30) -> None:
-        """Wait until a page answers 200."""
+    async def wait_for(self, url: str, timeout: float = 30, *, status: int = 200) -> None:
+        """Wait until a page answers with a status."""
         async with httpx.AsyncClient() as client, asyncio.timeout(timeout):
             while True:
                 assert self.running, f"{self.arguments[0]} has ended:\n{self.log.read_text()[-4000:]}"
                 try:
-                    if (await client.get(url)).status_code == 200:
+                    if (await client.get(url)).status_code == status:
                         return
                 except httpx.TransportError:
                     pass
@@ -136,7 +136,15 @@ class Process:
 class Serving(Process):
     """One that works on a cluster, and serves /readyz and /metrics; without a kubeconfig it is as in a Pod."""
 
-    def __init__(self, log: Path, command: str, kubeconfig: Path | None, namespace: str | None, *flags: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        command: str,
+        kubeconfig: Path | None,
+        namespace: str | None,
+        *flags: str,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.health = f"http://127.0.0.1:{(health := free_port())}"
         self.metrics = f"http://127.0.0.1:{(metrics := free_port())}/metrics"
         super().__init__(
@@ -148,6 +156,7 @@ class Serving(Process):
             f"--metrics-address=127.0.0.1:{metrics}",
             "--log-level=debug",
             *flags,
+            environment=environment,
         )
 
     async def start_and_wait(self) -> None:
@@ -160,6 +169,14 @@ class Operator(Serving):
 
     def __init__(self, log: Path, kubeconfig: Path | None, namespace: str | None, agora_url: str, *flags: str) -> None:
         super().__init__(log, "operator", kubeconfig, namespace, f"--agora-url={agora_url}", *flags)
+
+
+class Stt(Serving):
+    """The Socket.IO service, which needs no cluster."""
+
+    def __init__(self, log: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        super().__init__(log, "stt", None, None, f"--listen=127.0.0.1:{port}", *flags, environment=environment)
 
 
 class Simulator(Process):

@@ -1,0 +1,164 @@
+"""Puts the parts of the service together, and serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from agora_transcription.serving.keys import FileProblem, keys_in
+from agora_transcription.serving.server import AbortableProtocol, Server, bound
+from agora_transcription.stt import engines
+from agora_transcription.stt.door import MAX_CONNECTIONS, Door
+from agora_transcription.stt.engines.base import EngineFault
+from agora_transcription.stt.hub import Hub
+from agora_transcription.stt.metrics import SttMetrics
+from agora_transcription.stt.packets import MAX_MESSAGE
+from agora_transcription.telemetry.addresses import AddressError, host_and_port, named
+from agora_transcription.telemetry.health import HealthServer
+from agora_transcription.telemetry.metrics import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agora_transcription.settings import SttSettings
+    from agora_transcription.stt.engines.base import Engine
+
+__all__ = ["SetupError", "run"]
+
+IDLE_SECONDS: Final = 60
+"""How long an HTTP connection may rest between two requests: longer than a client's pause between two polls."""
+
+CUT_SECONDS: Final = 1
+"""What is left of requests gets when all is said."""
+
+logger = logging.getLogger(__name__)
+
+
+class SetupError(Exception):
+    """The service cannot run as the settings say; the message names the flag."""
+
+
+async def run(settings: SttSettings) -> None:
+    """Run the service until SIGINT or SIGTERM; sessions under way get their last words first.
+
+    Raises:
+        SetupError: When a file, an address or the engine of the settings cannot be used.
+    """
+    try:
+        with _flag("--api-keys-file"):
+            if settings.api_keys_file is not None:
+                keys_in(settings.api_keys_file)
+        async with contextlib.AsyncExitStack() as stack:
+            await _run(settings, stack)
+    except (FileProblem, AddressError) as error:
+        raise SetupError(str(error)) from error
+
+
+async def _run(settings: SttSettings, stack: contextlib.AsyncExitStack) -> None:
+    stopped = _signalled()
+    with named("--listen", settings.listen):
+        listening = [stack.enter_context(each) for each in bound(*host_and_port(settings.listen))]
+    try:
+        engine = engines.create(settings)
+        stack.push_async_callback(engine.stop)
+        await engine.start()
+    except EngineFault as fault:
+        raise SetupError(f"--engine {settings.engine}: {fault}") from fault
+    metrics = SttMetrics()
+    hub = Hub(settings, engine, metrics)
+    stack.push_async_callback(hub.close)
+    metrics.describe(settings.engine, hub.max_sessions)
+    server = _server(Door(settings, hub, metrics), settings, hub.max_sessions)
+    await _serve_telemetry(settings, metrics, hub, engine, server, stack)
+    if settings.anonymous:
+        logger.warning("--anonymous: whoever reaches %s may have speech transcribed", settings.listen)
+    sweeping = asyncio.create_task(hub.wire.sweep(), name="stt-sweep")
+    serving = asyncio.create_task(server.serve(sockets=listening), name="stt-serve")
+    try:
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await hub.drain(settings.drain_timeout)
+    finally:
+        sweeping.cancel()
+        server.abort()
+        server.leave()
+        await serving
+    logger.info("Stopped")
+
+
+def _signalled() -> asyncio.Future[None]:
+    """Be done when the process is told to stop."""
+    stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def stop() -> None:
+        if not stopped.done():
+            stopped.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    return stopped
+
+
+@contextlib.contextmanager
+def _flag(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileProblem as problem:
+        raise FileProblem(f"{name}: {problem}") from None
+
+
+async def _serve_telemetry(
+    settings: SttSettings,
+    metrics: SttMetrics,
+    hub: Hub,
+    engine: Engine,
+    server: Server,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    if settings.metrics_address:
+        with named("--metrics-address", settings.metrics_address):
+            stack.callback(serve(metrics.registry, *host_and_port(settings.metrics_address)))
+    if settings.health_address:
+        checks = {
+            "serving": server.check,
+            "staying": lambda: "the service stops" if hub.draining else None,
+            "engine": engine.check,
+        }
+        health = HealthServer(healthz={}, readyz=checks)
+        with named("--health-address", settings.health_address):
+            await health.start(*host_and_port(settings.health_address))
+        stack.push_async_callback(health.stop)
+
+
+def _server(app: Door, settings: SttSettings, sessions: int) -> Server:
+    logging.getLogger("uvicorn.error").addFilter(_not_a_refusal)
+    return Server(
+        uvicorn.Config(
+            app,
+            http=AbortableProtocol,
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,  # base64 of noise: it costs a core and saves little
+            ws_ping_interval=None,  # Engine.IO has its own
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            # Two for each client that polls.
+            limit_concurrency=2 * max(MAX_CONNECTIONS, 2 * sessions),
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=CUT_SECONDS,
+            proxy_headers=bool(settings.trusted_proxy),
+            forwarded_allow_ips=list(settings.trusted_proxy),
+        )
+    )
+
+
+def _not_a_refusal(record: logging.LogRecord) -> bool:
+    """Leave out uvicorn's error for each WebSocket that is refused by a status: that is how it is meant."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."

@@ -1,0 +1,336 @@
+"""One session, from its start to `session-closed`: audio in, results out, and every limit on the way.
+
+What a client sends never waits: it is put into a buffer that is bounded, or refused. A task of the session's own hands
+it to the engine, which takes it as fast as it can; another one tells the client what comes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from agora_transcription.stt import protocol
+from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind
+from agora_transcription.stt.protocol import Close, Refused
+
+if TYPE_CHECKING:
+    from agora_transcription.stt.engines.base import Engine, Recognition, Result
+    from agora_transcription.stt.metrics import SttMetrics
+
+__all__ = ["FLUSH_SECONDS", "Limits", "Peer", "Session"]
+
+OPEN_SECONDS: Final = 15.0
+"""How long an engine may take to begin a session."""
+
+FLUSH_SECONDS: Final = 10.0
+"""How long the last words may take after a stop."""
+
+MAX_WAITING_PARTIALS: Final = 8
+"""Packets that wait for a client, up to which it is told partial texts: the next one replaces them anyway."""
+
+MARKS: Final = 1000
+"""Chunks whose times of arrival are remembered."""
+
+logger = logging.getLogger(__name__)
+
+
+class Peer(Protocol):
+    """The client's end."""
+
+    async def tell(self, event: str, payload: dict[str, Any] | None = None) -> None:
+        """Send an event; it waits in a queue for a client that is slow."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How many packets wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a session may do what, in seconds."""
+
+    idle: float
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a session ends.
+
+    Attributes:
+        code: Of `session-closed`.
+        reason: The same.
+        error: What `session-error` says before that; None where nothing is wrong.
+        flush: Seconds that the last words get; 0 where they are not waited for.
+    """
+
+    code: int
+    reason: str = ""
+    error: str | None = None
+    flush: float = 0.0
+
+
+class Session:
+    """A session; `run` is its whole life."""
+
+    def __init__(self, peer: Peer, engine: Engine, rate: int, limits: Limits, metrics: SttMetrics) -> None:
+        self.id = secrets.token_hex(16)
+        self._peer = peer
+        self._engine = engine
+        self._rate = rate
+        self._limits = limits
+        self._metrics = metrics
+        self._recognition: Recognition | None = None
+        self._buffer: deque[bytes] = deque()
+        self._more = asyncio.Event()
+        self._ending: asyncio.Future[_Ending] = asyncio.get_running_loop().create_future()
+        self._began = time.monotonic()
+        self._heard_last = self._began
+        self._first_audio: float | None = None
+        self._received_bytes = 0
+        self._marks: deque[tuple[float, float]] = deque(maxlen=MARKS)
+        self._faults = 0
+
+    @property
+    def state(self) -> str:
+        """Opening, running or ending."""
+        if self._ending.done():
+            return "ending"
+        return "opening" if self._recognition is None else "running"
+
+    @property
+    def _received(self) -> float:
+        """Seconds of audio that have come; counted in bytes, so that they add up."""
+        return protocol.seconds_of(self._received_bytes, self._rate)
+
+    @property
+    def lag(self) -> float:
+        """Seconds of audio that have come and are not worked through."""
+        return self._received - (self._recognition.processed_seconds if self._recognition else 0.0)
+
+    def hear(self, arguments: tuple[Any, ...]) -> None:
+        """Take a chunk.
+
+        Args:
+            arguments: Of the event.
+
+        Raises:
+            Refused: It is discarded. Where the session cannot go on without it, it ends, and says so itself.
+        """
+        if self._ending.done():
+            return  # The client has said stop, or is about to read that the session is closed.
+        try:
+            audio = protocol.read_chunk(arguments, self._rate)
+            self._check_early(audio)
+        except Refused as refused:
+            self._metrics.dropped.labels("audio").inc()
+            self._faults += 1
+            if self._faults >= protocol.MAX_FAULTS:
+                self._end(_Ending(refused.code, "too many bad chunks", str(refused)))
+                return
+            raise
+        if audio:
+            self._keep(audio)
+
+    def stop(self) -> None:
+        """End it as the client wishes: what is pending is committed."""
+        self._end(_Ending(Close.NORMAL, flush=FLUSH_SECONDS))
+
+    def drain(self, seconds: float) -> None:
+        """End it because the service stops; what is pending is committed, if that takes no longer."""
+        self._end(_Ending(Close.GOING_AWAY, "the service stops", flush=seconds))
+
+    def fail(self, message: str, code: Close) -> None:
+        """End it for something outside of it that went wrong."""
+        self._end(_Ending(code, message, message))
+
+    async def run(self) -> None:
+        """Live; returns when the client has been told that it is closed. Cancelled where the client has gone."""
+        code = 0
+        try:
+            ending = await self._live()
+            code = ending.code
+            self._end(ending)
+            if ending.error is not None:
+                self._metrics.errors.labels(str(int(ending.code))).inc()
+                await self._peer.tell("session-error", protocol.error(ending.error, ending.code))
+            await self._peer.tell("session-closed", protocol.closed(ending.code, ending.reason))
+        finally:
+            self._metrics.closed.labels(str(int(code))).inc()
+            logger.info(
+                "Session %s ended with %d after %.1f s, %.1f s of audio",
+                self.id[:8],
+                code,
+                time.monotonic() - self._began,
+                self._received,
+            )
+
+    def _check_early(self, audio: bytes) -> None:
+        early = protocol.seconds_of(self._received_bytes + len(audio), self._rate)
+        if self._recognition is None and early > protocol.MAX_EARLY_SECONDS:
+            raise Refused(f"more than {protocol.MAX_EARLY_SECONDS:g} s of audio came before session-started")
+
+    def _keep(self, audio: bytes) -> None:
+        now = time.monotonic()
+        self._first_audio = self._first_audio if self._first_audio is not None else now
+        self._heard_last = now
+        self._received_bytes += len(audio)
+        self._metrics.audio_seconds.inc(protocol.seconds_of(len(audio), self._rate))
+        if self.lag > protocol.MAX_BACKLOG_SECONDS:
+            self._end(self._overrun(now))
+            return
+        self._marks.append((self._received, now))
+        self._buffer.append(audio)
+        self._more.set()
+
+    def _overrun(self, now: float) -> _Ending:
+        """Say whose fault it is that audio piles up."""
+        ahead = self._received - (now - (self._first_audio or now))
+        if ahead > protocol.MAX_BACKLOG_SECONDS / 2:
+            return _Ending(Close.POLICY, "too fast", "audio comes faster than it was spoken")
+        return _Ending(Close.TRY_LATER, "overloaded", "the service cannot keep up")
+
+    def _end(self, ending: _Ending) -> None:
+        if not self._ending.done():
+            self._ending.set_result(ending)
+            self._more.set()
+
+    async def _live(self) -> _Ending:
+        """Open, transcribe, close; answers how it ended."""
+        try:
+            opened = await self._open()
+            if isinstance(opened, _Ending):
+                return opened
+            self._recognition = opened
+            try:
+                await self._peer.tell("session-started")
+                await self._peer.tell("transcript-message", protocol.started(self.id, self._rate, self._engine.model))
+                return await self._transcribe(opened)
+            finally:
+                await opened.close()
+        except EngineFault as fault:
+            return _Ending(fault.code, str(fault), str(fault))
+        except EngineClosed as other:
+            wrong = None if other.code == Close.NORMAL else f"the other end has closed the session: {other}"
+            return _Ending(other.code, other.reason, wrong)
+        except Exception:
+            logger.exception("Session %s has failed", self.id[:8])
+            return _Ending(Close.FAULT, "failed", "the service has failed")
+
+    async def _open(self) -> Recognition | _Ending:
+        """Wait for the engine, and for nothing where the session ends before."""
+        opening = asyncio.ensure_future(self._engine.open(self._rate))
+        try:
+            either: set[asyncio.Future[Any]] = {opening, self._ending}
+            await asyncio.wait(either, timeout=OPEN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                return opening.result()
+        finally:
+            if not opening.done():
+                opening.cancel()
+                opening.add_done_callback(_let_go)
+        if self._ending.done():
+            return self._ending.result()
+        return _Ending(Close.FAULT, "no engine", f"the engine has not answered in {OPEN_SECONDS:g} s")
+
+    async def _transcribe(self, recognition: Recognition) -> _Ending:
+        sending = asyncio.create_task(self._send(recognition), name="stt-send")
+        reading = asyncio.create_task(self._read(recognition), name="stt-read")
+        watching = asyncio.create_task(self._watch(), name="stt-watch")
+        tasks = {sending, reading, watching}
+        try:
+            any_of: set[asyncio.Future[Any]] = {self._ending, sending, reading}
+            await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
+            if not self._ending.done():
+                for task in (reading, sending):
+                    if task.done():
+                        task.result()
+                return _Ending(Close.FAULT, "engine ended", "the engine has ended the session")
+            ending = self._ending.result()
+            return await self._flush(ending, sending, reading) if ending.flush else ending
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _flush(self, ending: _Ending, sending: asyncio.Task[None], reading: asyncio.Task[None]) -> _Ending:
+        """Wait for the last words."""
+        try:
+            async with asyncio.timeout(ending.flush):
+                await sending
+                await reading
+        except TimeoutError:
+            late = f"the last words have not come in {ending.flush:g} s"
+            return _Ending(Close.FAULT if ending.code == Close.NORMAL else ending.code, ending.reason or late, late)
+        return ending
+
+    async def _send(self, recognition: Recognition) -> None:
+        """Hand on what has come, until the session ends and nothing is left."""
+        while True:
+            while self._buffer:
+                await recognition.send(self._buffer.popleft())
+            if self._ending.done():
+                break
+            self._more.clear()
+            await self._more.wait()
+        await recognition.finish()
+
+    async def _read(self, recognition: Recognition) -> None:
+        async for result in recognition.results():
+            await self._say(result)
+
+    async def _say(self, result: Result) -> None:
+        if result.kind is Kind.PARTIAL and self._peer.waiting > MAX_WAITING_PARTIALS:
+            self._metrics.dropped.labels("partial").inc()
+            return
+        self._measure(result)
+        await self._peer.tell("transcript-message", protocol.transcript(result))
+
+    def _measure(self, result: Result) -> None:
+        if result.heard_at is None or result.kind is Kind.TIMED:
+            return
+        came = None
+        for end, at in reversed(self._marks):
+            if end < result.heard_at:
+                break
+            came = at
+        if came is not None:
+            partial = result.kind is Kind.PARTIAL
+            seconds = self._metrics.partial_seconds if partial else self._metrics.commit_seconds
+            seconds.observe(time.monotonic() - came)
+
+    async def _watch(self) -> None:
+        """End it when no audio has come for too long, or when it has lasted long enough."""
+        over = self._began + self._limits.length
+        while True:
+            now = time.monotonic()
+            idle = self._heard_last + self._limits.idle
+            if now >= over:
+                said = f"a session may last {self._limits.length:g} s"
+                self._end(_Ending(Close.POLICY, "session limit", said, FLUSH_SECONDS))
+                return
+            if now >= idle:
+                said = f"no audio has come for {self._limits.idle:g} s"
+                self._end(_Ending(Close.POLICY, "idle", said, FLUSH_SECONDS))
+                return
+            await asyncio.sleep(min(over, idle) - now)
+
+
+def _let_go(opening: asyncio.Future[Recognition]) -> None:
+    """Close what was opened although nobody wants it any more."""
+    with contextlib.suppress(asyncio.CancelledError, EngineFault, EngineClosed):
+        closing = asyncio.ensure_future(opening.result().close())
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+
+
+_closing: set[asyncio.Future[None]] = set()
+"""Held here until they are done: the event loop holds tasks weakly."""

@@ -1,0 +1,160 @@
+"""An engine that hears what the audio says literally, and a service with it: `python -m support.scripted stt ...`.
+
+The loudness of a sample is a word's number: 100 milliseconds of 7s are `w7`. Silence of half a second commits. What it
+should do otherwise stands in the environment variable SCRIPT, as JSON.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import base64
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agora_transcription import cli
+from agora_transcription.stt import engines
+from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind, Result
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agora_transcription.settings import SttSettings
+    from agora_transcription.stt.engines.base import Engine
+
+WORD_SECONDS = 0.1
+COMMIT_SECONDS = 0.5
+
+
+def word(number: int, rate: int = 16000) -> bytes:
+    """The audio of a word; 0 is silence."""
+    return array.array("h", [number] * int(rate * WORD_SECONDS)).tobytes()
+
+
+def chunk(audio: bytes, rate: int = 16000) -> dict[str, Any]:
+    return {"audio_base_64": base64.b64encode(audio).decode(), "sample_rate": rate}
+
+
+@dataclass(frozen=True)
+class Script:
+    """How the engine behaves.
+
+    Attributes:
+        speed: Seconds that a second of audio takes.
+        opening: Seconds until a session is open.
+        finishing: Seconds that the last words take.
+        capacity: Sessions.
+        fault: A word at which the session fails, and at which the other end closes it.
+        noise: Partial texts for each word, of so many characters.
+    """
+
+    speed: float = 0.0
+    opening: float = 0.0
+    finishing: float = 0.0
+    capacity: int = 4
+    fault: int = -1
+    closed: int = -1
+    bug: int = -1
+    noise: int = 0
+    unready: str | None = None
+
+
+class ScriptedRecognition:
+    """What one session hears."""
+
+    def __init__(self, engine: ScriptedEngine, rate: int) -> None:
+        self._engine, self._script, self._rate = engine, engine.script, rate
+        self._results: asyncio.Queue[Result | Exception | None] = asyncio.Queue()
+        self._rest, self._words, self._silence, self.processed_seconds = b"", [""] * 0, 0.0, 0.0
+
+    async def send(self, audio: bytes) -> None:
+        self._rest += audio
+        size = len(word(0, self._rate))
+        while len(self._rest) >= size:
+            number = array.array("h", self._rest[:2])[0]
+            self._rest = self._rest[size:]
+            await asyncio.sleep(self._script.speed * WORD_SECONDS)
+            self.processed_seconds += WORD_SECONDS
+            self._hear(number)
+
+    def _hear(self, number: int) -> None:
+        if number == self._script.fault:
+            raise EngineFault("the engine has had enough")
+        if number == self._script.bug:
+            raise ZeroDivisionError
+        if number == self._script.closed:
+            self._results.put_nowait(EngineClosed(1000, "the other end has had enough"))
+        elif number:
+            self._silence = 0.0
+            self._words.append(f"w{number}")
+            self._say(Kind.PARTIAL)
+            for _ in range(100 if self._script.noise else 0):
+                self._results.put_nowait(Result(Kind.PARTIAL, {"text": "x" * self._script.noise}))
+        else:
+            self._silence += WORD_SECONDS
+            if self._silence >= COMMIT_SECONDS - 0.01:
+                self._commit()
+
+    def _say(self, kind: Kind) -> None:
+        self._results.put_nowait(Result(kind, {"text": " ".join(self._words)}, self.processed_seconds - self._silence))
+
+    def _commit(self) -> None:
+        if self._words:
+            self._say(Kind.COMMITTED)
+            self._words = []
+
+    async def finish(self) -> None:
+        await asyncio.sleep(self._script.finishing)
+        self._commit()
+        self._results.put_nowait(None)
+
+    async def results(self) -> AsyncIterator[Result]:
+        while (result := await self._results.get()) is not None:
+            if isinstance(result, Exception):
+                raise result
+            yield result
+
+    async def close(self) -> None:
+        self._engine.open_now.discard(self)
+
+
+class ScriptedEngine:
+    """An engine."""
+
+    model = "scripted"
+
+    def __init__(self, script: Script | None = None) -> None:
+        self.script = script or Script(**json.loads(os.environ.get("SCRIPT", "{}")))
+        self.capacity = self.script.capacity
+        self.open_now: set[ScriptedRecognition] = set()
+
+    async def start(self) -> None:
+        pass
+
+    async def open(self, sample_rate: int) -> ScriptedRecognition:
+        await asyncio.sleep(self.script.opening)
+        recognition = ScriptedRecognition(self, sample_rate)
+        self.open_now.add(recognition)
+        return recognition
+
+    def check(self) -> str | None:
+        return self.script.unready
+
+    async def stop(self) -> None:
+        pass
+
+
+def create(settings: SttSettings) -> Engine:  # noqa: ARG001 - as the one in whose place it is
+    return ScriptedEngine()
+
+
+def main() -> None:
+    """Run the command, with this engine in the place of all."""
+    engines.create = create
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
