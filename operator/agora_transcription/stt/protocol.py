@@ -131,7 +131,7 @@ def started(session_id: str, rate: int, model: str) -> dict[str, Any]:
 
 def transcript(result: Result) -> dict[str, Any]:
     """The `transcript-message` of a result."""
-    return {**result.payload, "message_type": str(result.kind)}
+    return {"message_type": "", **result.payload} | {"message_type": str(result.kind)}
 
 
 def error(message: str, code: int) -> dict[str, Any]:
