@@ -14,6 +14,8 @@ from agora_transcription import agora
 from agora_transcription.api import Reason
 from agora_transcription.controller.grounds import ABANDON_AFTER
 from agora_transcription.controller.policy import EARLY_END, RESTART_DELAYS, ROLLOVER_MARGIN
+from agora_transcription.stt.metrics import REJECTED
+from agora_transcription.stt.protocol import MAX_BACKLOG_SECONDS
 from deploy.monitoring.shipped import ROOT, RULE_TESTS, RULES, RUNBOOKS, Json, alerts
 from support import tools
 from support.helm import one, template
@@ -98,18 +100,24 @@ def test_a_task_that_ends_early_is_seen_to_before_the_last_end_is_forgotten() ->
     assert EARLY_END + RESTART_DELAYS[-1] < timedelta(minutes=int(minutes)) < timedelta(minutes=int(rule["for"][:-1]))
 
 
+def test_who_is_behind_has_half_of_what_ends_a_session() -> None:
+    [rule] = [alert for alert in alerts() if alert["alert"] == "AgoraTranscriptionSttBehind"]
+    assert threshold(rule) * 2 == MAX_BACKLOG_SECONDS
+
+
 def threshold(rule: Json) -> int:
     found = re.search(r"[<>] (\d+)\s*$", rule["expr"])
     assert found
     return int(found[1])
 
 
-def test_the_words_that_alerts_look_for_are_the_operator_s() -> None:
+def test_the_words_that_alerts_look_for_are_the_code_s() -> None:
     text = RULES.read_text()
-    reasons = {word for matched in re.findall(r'reason!?[=~]+"([^"]+)"', text) for word in matched.split("|")}
-    assert reasons
-    assert reasons <= set(Reason)
-    [codes] = re.findall(r'code=~"([^"]+)"', text)
+    for metric, known in (("task_ready", set(Reason)), ("stt_admission_rejected_total", set(REJECTED))):
+        asked = re.findall(rf'_{metric}{{reason!?[=~]+"([^"]+)"', text)
+        assert asked
+        assert {word for matched in asked for word in matched.split("|")} <= known
+    [codes] = re.findall(r'agora_requests_total{code=~"([^"]+)"', text)
     kinds = {code for code in codes.split("|") if code.isalpha()}
     assert kinds == {agora.NotSent.__name__, agora.Ambiguous.__name__, agora.Upstream.__name__}
 
@@ -123,6 +131,7 @@ def test_the_chart_carries_the_alerts_and_has_tasks_keep_their_namespace() -> No
         *(f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in ("PrometheusRule", *monitors)),
     )
     assert one(objects, "PrometheusRule")["spec"] == yaml.safe_load(RULES.read_text())
+    # So does a call of the gateway its endpoint, which is a label of the target as well.
     for kind, endpoints in monitors.items():
         [endpoint] = one(objects, kind)["spec"][endpoints]
         assert endpoint["honorLabels"] is True
