@@ -16,6 +16,7 @@ from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.troubles import trouble_of
 from agora_transcription.gateway.metrics import GatewayMetrics
 from agora_transcription.settings import GatewaySettings, OperatorSettings, SttSettings
+from agora_transcription.stt.metrics import SttMetrics
 from agora_transcription.telemetry.metrics import Metrics
 from chaos import tables
 
@@ -95,7 +96,8 @@ def test_the_page_of_settings_has_a_row_for_each_setting_as_it_is(
 def test_each_metric_that_a_page_names_is_served() -> None:
     metrics = Metrics()
     metrics.watch_state([TASK], WorkQueue(AsyncMock()), lambda: {"poll": 0})
-    served = (generate_latest(metrics.registry) + generate_latest(GatewayMetrics().registry)).decode()
+    registries = (metrics.registry, GatewayMetrics().registry, SttMetrics().registry)
+    served = b"".join(generate_latest(registry) for registry in registries).decode()
     named = {
         name
         for page in PAGES

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-import click
 import pytest
 import yaml
 
@@ -169,8 +168,7 @@ def read_by(name: str, *values: str) -> Any:
     container = one(template(*component.usual, *values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     command, *arguments = (text.replace("$(POD_NAMESPACE)", "agora-transcription") for text in container["args"])
     assert command == name
-    flags = click.command(cli._settings_options(component.kind)(lambda **_: None))
-    with flags.make_context(command, arguments) as context:
+    with cli.main.commands[command].make_context(command, arguments) as context:
         return cli._settings(component.kind, context.params)
 
 

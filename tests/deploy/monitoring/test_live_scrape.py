@@ -1,4 +1,4 @@
-"""What pages, alerts and dashboard name is what the real operator serves, after a short life of everything."""
+"""What pages, alerts and dashboard name is what the real processes serve, after a short life of everything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.monitoring.shipped import DASHBOARD, ROOT, RUNBOOKS, Json, alerts
 from support.kube import has_reason, is_settled
-from support.processes import free_port
+from support.processes import Gateway, Serving, free_port
+from support.stt import ScriptedStt, calling
 from support.world import CREDENTIALS, World, a_world
 
 if TYPE_CHECKING:
@@ -36,13 +37,16 @@ OF_A_POD = {"pod", "instance", "container", "endpoint", "service", "node"}
 
 OF_PROMETHEUS = {"up"}
 
+OF_EVERY_PROCESS = "process_"
+"""How metrics begin that operator, gateway and stt have alike."""
+
 FLEET = [f"one-of-many-{number}" for number in range(10)]
 """As many as it takes for Agora's list to be asked for, which counts what nobody owns."""
 
 
 @dataclass
 class Live:
-    """An operator that has seen everything, and what it tells of it."""
+    """An operator that has seen everything, and what it tells of it, as do a gateway and an stt."""
 
     world: World
     families: dict[str, Metric]
@@ -68,16 +72,53 @@ async def live(
         await live_a_little(world, f"http://127.0.0.1:{webhook}/agora/notifications")
 
         async def unowned() -> bool:
-            return bool((await scrape(world))["agora_transcription_unowned_tasks"].samples)
+            return bool((await scrape(world.operator))["agora_transcription_unowned_tasks"].samples)
 
         async def ended() -> Live | None:
-            page = await scrape(world)
+            page = await scrape(world.operator)
             reasons = {sample.labels["reason"] for sample in page["agora_transcription_task_ready"].samples}
             return Live(world, page) if "TaskEnded" in reasons else None
 
         await world.eventually(unowned, "a count of what nobody owns")
         await end_twice(world, FLEET[1])
-        yield await world.eventually(ended, "a task that ends early")
+        lived = await world.eventually(ended, "a task that ends early")
+        for families in (await call_a_gateway(control_plane, world, logs), await speak_to_stt(logs)):
+            own = {name: family for name, family in families.items() if not name.startswith(OF_EVERY_PROCESS)}
+            assert not own.keys() & lived.families.keys()
+            assert families.keys() - own.keys() <= lived.families.keys()
+            lived.families.update(own)
+        yield lived
+
+
+async def call_a_gateway(control_plane: ControlPlane, world: World, logs: Path) -> dict[str, Metric]:
+    """Start, query and stop a transcription; there are no tokens."""
+    log = logs / f"{world.kube.namespace}-gateway.log"
+    gateway = Gateway(log, control_plane.kubeconfig, world.kube.namespace, "--anonymous")
+    try:
+        await gateway.start_and_wait()
+        async with httpx.AsyncClient(base_url=f"{gateway.url}/api", timeout=60) as client:
+            ids = (await client.post("/transcription/start.json", json={"channel": "called"})).json()
+            for call in ("query", "stop"):
+                (await client.post(f"/transcription/{call}.json", json=ids)).raise_for_status()
+            wanted = {"channel": "called", "uid": 7, "expireTime": 60, "role": "publisher"}
+            assert (await client.post("/tokens.json", json=wanted)).status_code == 503
+        return await scrape(gateway)
+    finally:
+        gateway.kill()
+
+
+async def speak_to_stt(logs: Path) -> dict[str, Metric]:
+    """Say a word."""
+    stt = ScriptedStt(logs / "monitored-stt.log", "--anonymous", script={})
+    try:
+        await stt.start_and_wait()
+        async with calling(stt.url, None) as caller:
+            await caller.start()
+            await caller.say(1)
+            assert (await caller.stop())["code"] == 1000
+        return await scrape(stt)
+    finally:
+        stt.kill()
 
 
 async def live_a_little(world: World, webhook: str) -> None:
@@ -116,9 +157,9 @@ async def end_twice(world: World, name: str) -> None:
         await world.end(ended, "FAILED", "Fatal ASR error")
 
 
-async def scrape(world: World) -> dict[str, Metric]:
+async def scrape(process: Serving) -> dict[str, Metric]:
     async with httpx.AsyncClient() as client:
-        page = (await client.get(world.operator.metrics)).text
+        page = (await client.get(process.metrics)).text
     return {f.name: f for f in text_string_to_metric_families(page) if not f.name.endswith("_created")}
 
 
@@ -136,7 +177,7 @@ def expressions() -> Iterator[tuple[str, str]]:
         for target in panel["targets"]:
             yield f"panel {panel['title']}", target["expr"].replace("$__rate_interval", "5m")
     for variable in json.loads(DASHBOARD.read_text())["templating"]["list"]:
-        if found := re.fullmatch(r"label_values\((.+), (\w+)\)", variable.get("definition", "")):
+        if found := re.fullmatch(r"label_values\((\w.+), (\w+)\)", variable.get("definition", "")):
             yield f"variable {variable['name']}", f"count by ({found[2]}) ({found[1]})"
     for page in sorted(RUNBOOKS.glob("*.md")):
         for block in re.findall(r"```promql\n(.+?)```", page.read_text(), re.DOTALL):
@@ -152,6 +193,14 @@ def test_an_expression_names_what_is_served(live: Live, where: str, expression: 
     tree = promql.parse(expression)
     assert names_in(tree), where
     promql.walk(tree, post_visit=lambda node: check(node, live))
+
+
+def test_a_job_of_each_component_can_be_chosen(live: Live) -> None:
+    [variable] = [each for each in json.loads(DASHBOARD.read_text())["templating"]["list"] if each["name"] == "job"]
+    [pattern] = re.findall(r'^label_values\({__name__=~"([^"]+)"}, job\)$', variable["definition"])
+    chosen = {name for name in live.families if re.fullmatch(pattern, name)}
+    assert chosen == {name for name in live.families if name.endswith("build_info")}
+    assert len(chosen) == 3
 
 
 def check(node: promql.Expr, live: Live) -> None:
@@ -242,7 +291,8 @@ def test_the_commands_of_a_runbook_can_be_run(live: Live, control_plane: Control
             verbs = {"get", "describe", "auth", "patch", "logs", "exec"}
             match next(argument for argument in arguments if argument in verbs):
                 case "logs":
-                    assert "app.kubernetes.io/name=agora-transcription" in arguments
+                    [selector] = [each for each in arguments if each.startswith("app.kubernetes.io/")]
+                    assert "app.kubernetes.io/name=agora-transcription" in selector.split(",")
                 case "exec":
                     inside = " ".join(arguments[arguments.index("--") + 1 :])
                     assert "deployment/agora-transcription-operator" in arguments
