@@ -31,14 +31,17 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak lint fmt docs captions-proto tools image image-test manifests chart-test argocd-test sbom e2e kind kind-delete \
-	requirements clean control-plane page
+.PHONY: help demo demo-captions test chaos soak lint fmt docs captions-proto tools image image-test manifests chart-test \
+	argocd-test sbom e2e kind kind-delete requirements clean control-plane page
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV) ## Show a task's whole life on a real control plane; KEEP=1 leaves it running
 	@.venv/bin/agora-transcription demo $(if $(filter 1,$(KEEP)),--keep)
+
+demo-captions: $(VENV) page ## Show how spoken words become captions on a page; KEEP=1 leaves it running, WAV=FILE is spoken
+	@.venv/bin/agora-transcription demo --captions $(if $(WAV),--wav "$(WAV)") $(if $(filter 1,$(KEEP)),--keep)
 
 test: lint control-plane tools page ## Lint, then run every test but those of chaos, soak, image, e2e and argocd-test
 	.venv/bin/pytest -n 2 --dist loadfile

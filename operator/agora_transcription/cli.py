@@ -245,11 +245,25 @@ def simulator(listen: str, faults: str | None) -> None:
     type=click.Path(exists=True, dir_okay=False),
     help="Use this cluster instead of a control plane of the demo's own.",
 )
-def demo(*, keep: bool, kubeconfig: str | None) -> None:
+@click.option("--captions", is_flag=True, help="Show how spoken words become captions on a page instead.")
+@click.option(
+    "--wav",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="What is spoken for --captions, in English.  [default: the beginning of a novel]",
+)
+def demo(*, keep: bool, kubeconfig: str | None, captions: bool, wav: str | None) -> None:
     """Show the whole life of a task: a real control plane, the simulator, the operator and sample objects."""
+    from agora_transcription.local.captions import Speech
     from agora_transcription.local.demo import run
 
-    sys.exit(run(keep=keep, kubeconfig=kubeconfig))
+    if wav and not captions:
+        raise click.UsageError("--wav belongs to --captions")
+    try:
+        speech = Speech.of(wav) if captions else None
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(run(keep=keep, kubeconfig=kubeconfig, speech=speech))
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -17,9 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import httpx
-
-from agora_transcription.local import story
+from agora_transcription.local import captions, story
+from agora_transcription.local.addresses import answers, free_addresses
 from agora_transcription.local.binaries import BinariesNotFoundError, find_binaries
 from agora_transcription.local.cluster import Cluster, KubectlError
 from agora_transcription.local.controlplane import ControlPlane, StartTimeoutError
@@ -41,12 +39,13 @@ INTERRUPTED: Final = 130
 """The exit code of a process that Ctrl-C ended."""
 
 
-def run(*, keep: bool, kubeconfig: str | None) -> int:
+def run(*, keep: bool, kubeconfig: str | None, speech: captions.Speech | None = None) -> int:
     """Set everything up, act the story and take everything down.
 
     Args:
-        keep: leave everything running at the end, with the sample task applied, until Ctrl-C.
+        keep: leave everything running at the end, with a task, until Ctrl-C.
         kubeconfig: of a cluster to use instead of a control plane of the demo's own.
+        speech: act the story of its captions; absent: that of a task's life.
 
     Returns:
         The exit code: 0 only if each step was seen to happen.
@@ -59,10 +58,18 @@ def run(*, keep: bool, kubeconfig: str | None) -> int:
             terminal = _terminal(cluster, stack)
             try:
                 agora, metrics = _set_up(terminal, cluster, manifests, stack, existing=kubeconfig is not None)
-                story.tell(terminal, manifests.samples, agora)
+                transcription = None
+                if speech is None:
+                    story.tell(terminal, manifests.samples, agora)
+                else:
+                    transcription = captions.tell(terminal, cluster, manifests.samples, agora, NAMESPACE, speech)
+                    if not keep:
+                        captions.finish(terminal, agora, transcription)
                 print(f"\nEach step was seen to happen, in {time.monotonic() - began:.0f} s.", flush=True)
                 if keep:
-                    _keep(terminal, cluster, manifests, agora, metrics)
+                    if transcription is None:
+                        story.apply_samples(terminal, manifests.samples)
+                    _keep(terminal, cluster, agora, metrics, transcription)
             except (StepFailed, KubectlError, ProcessEndedError) as error:
                 # Here, before everything is taken down: the logs go with it.
                 _report(error, terminal)
@@ -121,7 +128,7 @@ def _set_up(
     simulator = terminal.start("simulator", "--listen=127.0.0.1:0", ready=lambda process: _url(process) is not None)
     agora = _url(simulator) or ""
     print(simulator.log_tail(1), flush=True)
-    metrics, health = _free_addresses(2)
+    metrics, health = free_addresses(2)
     terminal.start(
         "operator",
         f"--kubeconfig={cluster.service_account_kubeconfig(*SERVICE_ACCOUNT)}",
@@ -129,7 +136,7 @@ def _set_up(
         f"--agora-url={agora}",
         f"--metrics-address={metrics}",
         f"--health-address={health}",
-        ready=lambda _: _answers(f"http://{health}/readyz"),
+        ready=lambda _: answers(f"http://{health}/readyz"),
     )
 
     if existing:
@@ -151,18 +158,27 @@ def _leave(cluster: Cluster) -> None:
     print("\nThe cluster keeps the CRD and the roles; what the demo created in it beside them is gone.", flush=True)
 
 
-def _keep(terminal: Terminal, cluster: Cluster, manifests: Manifests, agora: str, metrics: str) -> None:
+def _keep(
+    terminal: Terminal, cluster: Cluster, agora: str, metrics: str, transcription: captions.Transcription | None
+) -> None:
     """Leave everything running until Ctrl-C, and say what can be done with it."""
-    story.apply_samples(terminal, manifests.samples)
     path = "" if shutil.which("kubectl") else f"    export PATH={cluster.kubectl_binary.parent}:$PATH\n"
+    if transcription is None:
+        hints = """
+    kubectl describe ttask standup
+    kubectl patch ttask standup --type merge -p '{"spec":{"suspend":true}}'"""
+    else:
+        hints = f"""
+    curl --no-buffer {agora}/simulator/channels/{captions.CHANNEL}/captions
+    {captions.stop_command(transcription)}"""
+        print(f"\nThe captions, in a browser: {transcription.page}", flush=True)
+        captions.open_page(transcription)
     print(
         f"""
 Everything runs until Ctrl-C. In another terminal:
 
 {path}    export KUBECONFIG={cluster.kubeconfig}
-    kubectl get ttask --watch
-    kubectl describe ttask standup
-    kubectl patch ttask standup --type merge -p '{{"spec":{{"suspend":true}}}}'
+    kubectl get ttask --watch{hints}
     kubectl explain ttask.spec
     curl {agora}/simulator/tasks
     curl {metrics}
@@ -188,19 +204,3 @@ def _url(simulator: GuardedProcess) -> str | None:
     """Where the simulator listens, as it says itself."""
     found = re.search(r"listening on (\S+)", simulator.log_tail())
     return found[1] if found else None
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
-def _free_addresses(count: int) -> list[str]:
-    """Loopback addresses that nobody listens on, each another one."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{bound.getsockname()[1]}" for bound in sockets]

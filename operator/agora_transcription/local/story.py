@@ -45,7 +45,7 @@ def tell(terminal: Terminal, samples: Path, agora: str) -> None:
         seen=lambda output: output.endswith(" patched"),
     )
     _wait_until_ready(terminal)
-    terminal.fetch(
+    terminal.curl(
         f"{agora}/simulator/calls?since={_index_of_update(agora)}",
         expect="Agora got one update of this task, with the languages and the first sequenceId, and took it",
         seen=lambda calls: (
@@ -65,8 +65,8 @@ def tell(terminal: Terminal, samples: Path, agora: str) -> None:
         expect="the object is gone within 30 s",
         seen=lambda output: " deleted" in output,
     )
-    terminal.fetch(f"{agora}/simulator/tasks?live=true", expect="Agora runs no task any more", seen=_is_empty)
-    terminal.fetch(f"{agora}/simulator/doubles", expect="no object ever had two tasks at once", seen=_is_empty)
+    terminal.curl(f"{agora}/simulator/tasks?live=true", expect="Agora runs no task any more", seen=_is_empty)
+    terminal.curl(f"{agora}/simulator/doubles", expect="no object ever had two tasks at once", seen=_is_empty)
 
 
 def apply_samples(terminal: Terminal, samples: Path) -> None:

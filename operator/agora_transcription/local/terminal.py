@@ -6,6 +6,7 @@ expected one ends the demo.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -27,6 +28,9 @@ _START_TIMEOUT_SECONDS: Final = 30.0
 
 _COMMAND_TIMEOUT_SECONDS: Final = 90.0
 """More than any `--timeout` that the demo gives kubectl."""
+
+_CALL_SECONDS: Final = 30.0
+"""More than the gateway takes to start or to stop a transcription."""
 
 _PAUSE_SECONDS: Final = 0.1
 
@@ -94,26 +98,47 @@ class Terminal:
             raise StepFailed(typed, expect, f"{output}\n(exit code {code})" if code else output)
         return output
 
-    def fetch(self, url: str, *, expect: str, seen: Callable[[Any], bool]) -> None:
+    def curl(
+        self,
+        url: str,
+        *,
+        content: object = None,
+        upload: Path | None = None,
+        expect: str,
+        seen: Callable[[Any], bool],
+    ) -> Any:  # noqa: ANN401 - any JSON
         """Type a curl command and show the answer; curl itself need not be there.
 
         Args:
             url: answers JSON.
+            content: what is posted, as JSON.
+            upload: a file that is put there.
             expect: the outcome, as a clause.
             seen: whether the answer is that outcome.
+
+        Returns:
+            The answer.
 
         Raises:
             StepFailed: there is no answer, or another one.
         """
-        typed = f"curl {shlex.quote(url)}"
+        method, options, body = "GET", [], b""
+        headers = {}
+        if content is not None:
+            body, headers = json.dumps(content).encode(), {"Content-Type": "application/json"}
+            method, options = "POST", ["--json", body.decode()]
+        elif upload is not None:
+            method, options, body = "PUT", ["--upload-file", relative(upload)], upload.read_bytes()
+        typed = shlex.join(["curl", *options, url])
         print(f"$ {typed}", flush=True)
         try:
-            answer = httpx.get(url, trust_env=False)
+            answer = httpx.request(method, url, content=body, headers=headers, timeout=_CALL_SECONDS, trust_env=False)
         except httpx.TransportError as error:
             raise StepFailed(typed, expect, f"no answer: {error}") from None
         print(answer.text, flush=True)
         if answer.is_error or not seen(answer.json()):
             raise StepFailed(typed, expect, f"{answer.status_code} {answer.text}")
+        return answer.json()
 
     def start(self, name: str, *arguments: str, ready: Callable[[GuardedProcess], bool]) -> GuardedProcess:
         """Start a sub-command of `agora-transcription` in the background and wait until it is ready.

@@ -50,7 +50,7 @@ def test_a_process_that_ends_beneath_a_command_ends_the_command(tmp_path: Path) 
 
 def test_an_answer_that_does_not_come_fails_the_step(terminal: Terminal) -> None:
     with pytest.raises(StepFailed, match=r"Expected: Agora answers\.\nSeen: no answer: "):
-        terminal.fetch("http://127.0.0.1:1/simulator/tasks", expect="Agora answers", seen=lambda _: True)
+        terminal.curl("http://127.0.0.1:1/simulator/tasks", expect="Agora answers", seen=lambda _: True)
 
 
 def test_a_path_is_short_only_below_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
