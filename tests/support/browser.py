@@ -72,10 +72,18 @@ def find(say: Callable[[str], None]) -> Path:
 
 
 @asynccontextmanager
-async def a_browser() -> AsyncIterator[Browser]:
-    """A headless one, with a microphone that beeps, and nothing of its own that calls out."""
+async def a_browser(*also: str) -> AsyncIterator[Browser]:
+    """A headless one, with a microphone that beeps, and nothing of its own that calls out.
+
+    Args:
+        also: Further flags of Chromium.
+    """
     program = find(lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - progress
-    flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]  # which Chromium refuses to run without as root
+    flags = [
+        *FLAGS,
+        *also,
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),
+    ]  # which Chromium refuses to run without as root
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=flags)
         try:

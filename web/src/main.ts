@@ -91,8 +91,8 @@ function handOver(focused: Element | null): void {
   }
 }
 
-function say(notice: string): void {
-  const place = at("notice");
+function say(notice: string, where = "notice"): void {
+  const place = at(where);
   if (place.textContent !== notice) {
     place.textContent = notice;
   }
@@ -195,7 +195,8 @@ async function speak(url: string, feeds: () => Promise<Feed>): Promise<void> {
     speech.stop();
     return;
   }
-  say("");
+  const complain = (text: string): void => say(text, "speech-notice");
+  complain("");
   microphone.setAttribute("aria-pressed", "true");
   file.disabled = true;
   try {
@@ -204,9 +205,12 @@ async function speak(url: string, feeds: () => Promise<Feed>): Promise<void> {
       caption: take,
       connection: (connection) => {
         at("speech-state").textContent = connection === "stopped" ? "" : CONNECTIONS[connection];
+        if (connection === "live") {
+          complain(""); // what was wrong is over
+        }
       },
       problem: (text) => {
-        say(text);
+        complain(text);
         if (text.includes("API key")) {
           askForKey();
         }
@@ -214,7 +218,7 @@ async function speak(url: string, feeds: () => Promise<Feed>): Promise<void> {
     });
     await speech.done;
   } catch (error) {
-    say(soundProblem(error));
+    complain(soundProblem(error));
   } finally {
     speech = undefined;
     microphone.setAttribute("aria-pressed", "false");

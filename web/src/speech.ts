@@ -9,8 +9,14 @@ import type { Listener } from "./sources/source.ts";
 /** Pieces that may wait in the browser for a slow network. */
 const WAITING = 100;
 
-/** Milliseconds for the last words, once there is no more sound. */
-const LAST_WORDS = 8000;
+/** Milliseconds for the last words, once there is no more sound: longer than the service gives itself. */
+const LAST_WORDS = 12_000;
+
+/** What to do when the service has ended a session, by its code. */
+const ADVICE: Readonly<Record<number, string>> = {
+  1001: "It restarts: begin again.",
+  1013: "Try again in a minute.",
+};
 
 interface Transcript {
   readonly message_type: string;
@@ -80,7 +86,9 @@ export class Speech {
     socket.on("session-error", ({ error }: { error: string }) => this.#listener.problem(`Speech: ${error}.`));
     socket.on("session-closed", ({ code, reason }: { code: number; reason: string }) => {
       if (!this.#stopping) {
-        this.#listener.problem(`The speech service has ended the session (${code} ${reason}). Begin again.`);
+        this.#listener.problem(
+          `The speech service has ended the session: ${reason}. ${ADVICE[code] ?? "Begin again."}`,
+        );
       }
       this.#ready = false;
       this.#finished.resolve();
@@ -99,6 +107,7 @@ export class Speech {
         this.#listener.problem("The speech service wants another API key: type one that it knows, and begin again.");
         this.stop();
       } else {
+        this.#listener.problem("The speech service does not answer. It is tried again.");
         this.#listener.connection("reconnecting");
       }
     });
