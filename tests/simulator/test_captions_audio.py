@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from agora_transcription.simulator.captions.channel import Channel
+
 OPTIONS = SimulatorOptions(accounts=(Account(app_id=APP_ID, customer_id="bare", customer_secret="bare-secret"),))
 PARTIAL, COMMITTED = "it was", "It was."
 
@@ -99,6 +101,16 @@ class ScriptedEngine:
 class Talking(Client):
     """A client of a real server, which can attach audio."""
 
+    def __init__(self, http: httpx.AsyncClient, wall: Wall, channel: Channel | None = None) -> None:
+        super().__init__(http, wall)
+        self.channel = channel
+
+    @property
+    def last(self) -> int:
+        """The number of the last message that was sent."""
+        assert self.channel is not None
+        return self.channel._last
+
     async def attach(self, content: bytes, query: str = "uid=17", channel: str = "standup") -> httpx.Response:
         return await self.http.put(f"/simulator/channels/{channel}/audio?{query}", content=content)
 
@@ -121,7 +133,7 @@ def engine() -> ScriptedEngine:
 async def client(engine: ScriptedEngine, wall: Wall) -> AsyncIterator[Talking]:
     app = create_app(OPTIONS, wall=wall, make_engine=lambda: engine)
     async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
-        yield Talking(http, wall)
+        yield Talking(http, wall, app.state.stage.channel("standup"))
     assert engine.open_sessions == 0
     assert engine.stopped == engine.started
 
@@ -151,14 +163,14 @@ async def test_audio_is_played_once_in_real_time_and_then_there_is_silence(clien
         await until(listener.finals)
         assert clock() - began >= 0.5
         await client.until_attached(lambda rows: rows[0]["ended"])
-        seen = len(listener.events)
+        last = client.last
         for _ in range(10):
             client.wall.pass_(5)
             await asyncio.sleep(stage.TICK_SECONDS)
-        assert len(listener.events) == seen
+        assert client.last == last
         removed = await client.http.delete("/simulator/channels/standup/audio")
         assert removed.json() == {"removed": 1}
-        await until(lambda: len(listener.events) > seen, step=lambda: client.wall.pass_(1))
+        await until(lambda: listener.events[-1].id > last, step=lambda: client.wall.pass_(1))
         assert listener.events[-1].message.uid != 17
 
 
@@ -170,7 +182,9 @@ async def test_audio_can_go_round(client: Talking, engine: ScriptedEngine) -> No
         assert not (await client.attached())[0]["ended"]
 
 
-async def test_speakers_have_audio_of_their_own_and_it_can_be_changed_and_taken_away(client: Talking) -> None:
+async def test_speakers_have_audio_of_their_own_and_it_can_be_changed_and_taken_away(
+    client: Talking, engine: ScriptedEngine
+) -> None:
     await client.attach(wav_file(), "uid=17&loop=true")
     await client.attach(wav_file(), "uid=4294967295&loop=true")
     await client.attach(wav_file(seconds=0.2), "uid=17&loop=true")
@@ -179,10 +193,10 @@ async def test_speakers_have_audio_of_their_own_and_it_can_be_changed_and_taken_
         await client.joined()
         await until(lambda: {event.message.uid for event in listener.events} == {17, 4294967295})
         assert (await client.http.delete("/simulator/channels/standup/audio?uid=17")).json() == {"removed": 1}
-        await asyncio.sleep(2 * stage.TICK_SECONDS)
-        seen = len(listener.events)
-        await until(lambda: len(listener.events) > seen + 2)
-        assert {event.message.uid for event in listener.events[seen + 1 :]} == {4294967295}
+        await until(lambda: engine.open_sessions == 1)
+        last = client.last
+        await until(lambda: listener.events[-1].id > last + 2)
+        assert {event.message.uid for event in listener.events if event.id > last} == {4294967295}
     assert (await client.http.delete("/simulator/state")).status_code == 200
     assert await client.attached() == []
 

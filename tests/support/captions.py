@@ -53,6 +53,9 @@ class Listener:
     def said(self, data_type: str = "transcribe") -> list[Event]:
         return [event for event in self.events if event.message.data_type == data_type]
 
+    def has(self, count: int) -> bool:
+        return len(self.events) == count
+
     def finals(self) -> list[Event]:
         return [event for event in self.said() if event.final]
 
