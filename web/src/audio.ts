@@ -83,6 +83,9 @@ class SamplesFeed implements Feed {
 
 /** The microphone, once its user has agreed. */
 export async function microphoneFeed(worklet: string): Promise<Feed> {
+  if (!isSecureContext) {
+    throw new Error("browsers lend a microphone only to pages of https:// and of localhost");
+  }
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
   const open = async (options: AudioContextOptions): Promise<MicrophoneFeed> => {
     const context = new AudioContext(options);

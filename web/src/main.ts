@@ -240,7 +240,7 @@ function soundProblem(error: unknown): string {
     case "EncodingError":
       return "The browser cannot decode this file: take a WAV, MP3, Ogg or FLAC file.";
     default:
-      return `Sound cannot be had: ${error instanceof Error ? error.message : error}. Try again.`;
+      return `There is no sound: ${error instanceof Error ? error.message : error}.`;
   }
 }
 
@@ -277,7 +277,7 @@ async function main(): Promise<void> {
   form.dataset["ready"] = "true";
   if (started) {
     channel.value = started.channel;
-    await follow(config, started);
+    await follow(config, started).catch(failed);
   }
 }
 

@@ -5,6 +5,7 @@ Nothing in them is secret, and nobody needs a key for them: the page asks for on
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -31,10 +32,12 @@ PAGE: Final = Path(__file__).with_name("page")
 NOT_BUILT: Final = "The page is not there: `make page` in a checkout builds it.\n"
 
 AGORA: Final = ("https://*.agora.io:*", "wss://*.agora.io:*", "https://*.sd-rtn.com:*", "wss://*.sd-rtn.com:*")
-"""Where Agora's SDK for the web connects to."""
+"""Where Agora's SDK for the web connects to: docs.agora.io, "Firewall requirements"."""
 
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
 """Files whose names have a hash in them."""
+
+logger = logging.getLogger(__name__)
 
 
 def add_page(app: FastAPI, settings: GatewaySettings, files: Files, folder: Path = PAGE) -> None:
@@ -51,7 +54,8 @@ def add_page(app: FastAPI, settings: GatewaySettings, files: Files, folder: Path
     async def config() -> Response:
         try:
             project = None if settings.captions_url else files.project()
-        except FileProblem:
+        except FileProblem as problem:
+            logger.error("config: %s", problem)  # noqa: TRY400 - the problem is all there is to say
             return PlainTextResponse("the gateway is not set up for this", 503)
         return JSONResponse(
             {

@@ -1,7 +1,8 @@
 """Captions of Agora's channel on the page: its real SDK in the browser, whose join is the one thing that is played.
 
 Agora's servers cannot be had here, so `join`, `leave` and `renewToken` of the SDK's client are replaced where the page
-imports it; requirements, the client and its events are the SDK's own.
+imports it; requirements, the client and its events are the SDK's own. In one test its own join calls,
+and nobody answers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +192,28 @@ async def test_a_join_that_fails_is_said_and_tried_again(channel: Channel) -> No
     await channel.state("Live")
     assert await channel.notice() == ""
     await left(channel)
+
+
+async def test_the_sdks_own_join_asks_agoras_hosts_which_the_policy_allows(world: Rooms, page: Page) -> None:
+    asked: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        await route.abort()
+
+    await page.route(re.compile(r"^https://[^/]*\.(agora\.io|sd-rtn\.com)[:/]"), refuse)
+    async with world.gateway("join") as served:
+        captions = Captions(page, served.process.url)
+        await captions.open("join")
+        await captions.start()
+        await captions.state("Connecting")
+        await world.eventually(lambda: anything(asked), "a call of Agora's")
+        await captions.stop()
+        await captions.state("Stopped")
+
+
+async def anything(asked: list[str]) -> bool:
+    return bool(asked)
 
 
 async def test_without_a_project_the_page_says_what_is_missing(world: Rooms, page: Page) -> None:

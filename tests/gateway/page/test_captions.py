@@ -101,10 +101,14 @@ async def test_it_finds_back_after_the_simulator_was_killed(world: Rooms, captio
     await captions.open("restart")
     await captions.start()
     await captions.state("Live")
+    assert await captions.page.locator(".utterance[data-final=true]").count() == 0
     world.simulator.kill()
     await captions.state("Reconnecting")
     await world.simulator.start_and_wait()
     await captions.state("Live")
+    await captions.page.locator(
+        ".utterance[data-final=true]"
+    ).first.wait_for()  # of the task that the operator makes anew
     await captions.stop()
     await captions.state("Stopped")
     assert await world.of_channel("restart") == []

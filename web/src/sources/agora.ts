@@ -34,14 +34,14 @@ export class AgoraSource implements CaptionSource {
     this.#gateway = gateway;
     this.#listener = listener;
     this.#messages = new Messages(listener);
-    void this.#begin();
+    this.#begin().catch((error: unknown) => listener.problem(explained(error)));
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#messages.close();
-    void this.#client?.leave();
+    this.#client?.leave().catch(() => {}); // nobody is left to be told
   }
 
   async #begin(): Promise<void> {
