@@ -11,9 +11,10 @@ from pathlib import Path
 from agora_transcription import __version__
 
 ROOT = Path(__file__).parents[3]
+PAGE = Path("operator", "agora_transcription", "gateway", "page", "index.html")
 
 
-def test_the_wheel_has_the_command_and_its_manifests(tmp_path: Path) -> None:
+def test_the_wheel_has_the_command_its_manifests_and_the_captions_page(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*build, "--wheel-dir", str(tmp_path), str(ROOT)], check=True)
     [wheel] = tmp_path.iterdir()
@@ -32,6 +33,9 @@ def test_the_wheel_has_the_command_and_its_manifests(tmp_path: Path) -> None:
     assert told == f"agora-transcription, version {__version__}"
     code = "from agora_transcription.local.manifests import find_manifests; print(find_manifests().crds)"
     assert Path(run(python, "-c", code)) == packages / "agora_transcription" / "local" / "manifests" / "crds"
+
+    assert (ROOT / PAGE).exists(), "run `make page`"
+    assert (packages / PAGE.relative_to("operator")).read_text() == (ROOT / PAGE).read_text()
 
 
 def run(*command: Path | str) -> str:
