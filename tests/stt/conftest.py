@@ -13,9 +13,12 @@ from support.stt import KEY, OTHER_KEY, ScriptedStt
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     Run = Callable[..., AbstractAsyncContextManager[ScriptedStt]]
+
+
+SECRETS = (KEY, OTHER_KEY, "audio_base_64", "w1 ", "sid=")
+FAULTS = ("Traceback", " ERROR ", "never retrieved", "was never awaited")
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +26,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run another service, with flags and a script of its own; in the end its log must hold no fault and no secret."""
 
     @asynccontextmanager
-    async def running(*flags: str, **script: Any) -> AsyncIterator[ScriptedStt]:
-        directory = tmp_path_factory.mktemp("stt")
-        service = served(directory, *flags, **script)
+    async def running(
+        *flags: str, keys: bool = True, expect_errors: bool = False, **script: Any
+    ) -> AsyncIterator[ScriptedStt]:
+        service = ScriptedStt(tmp_path_factory.mktemp("stt"), *flags, keys=keys, script=script)
         try:
             await service.start_and_wait()
             yield service
         finally:
             service.kill()
-        check(service.log.read_text())
+        written = service.log.read_text()
+        assert not [secret for secret in SECRETS if secret in written], written[-4000:]
+        assert expect_errors or not [word for word in FAULTS if word in written], written[-4000:]
 
     return running
 
@@ -40,15 +46,3 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 async def service(run: Run) -> AsyncIterator[ScriptedStt]:
     async with run(capacity=50) as running:
         yield running
-
-
-def served(directory: Path, *flags: str, **script: Any) -> ScriptedStt:
-    keys = directory / "apiKeys"
-    keys.write_text(f"{KEY}\n{OTHER_KEY}\n")
-    return ScriptedStt(directory / "stt.log", f"--api-keys-file={keys}", *flags, script=script)
-
-
-def check(written: str) -> None:
-    assert "Traceback" not in written, written[-4000:]
-    assert " ERROR " not in written, written[-4000:]
-    assert not [secret for secret in (KEY, OTHER_KEY, "audio_base_64", "w1 ") if secret in written]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agora_transcription import cli
-from agora_transcription.stt import engines
+from agora_transcription.stt import door, engines, hub, wire
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind, Result
 
 if TYPE_CHECKING:
@@ -46,8 +46,13 @@ class Script:
         opening: Seconds until a session is open.
         finishing: Seconds that the last words take.
         capacity: Sessions.
-        fault: A word at which the session fails, and at which the other end closes it.
-        noise: Partial texts for each word, of so many characters.
+        fault: The word at which the session fails.
+        closed: The word at which the other end closes it.
+        bug: The word at which the engine does what it should not.
+        noise: Characters of each of a hundred further partial texts for each word.
+        unready: What is wrong with it.
+        alone: Seconds that a connection may have no session: no setting of the service.
+        connections: Clients at the same time: the same.
     """
 
     speed: float = 0.0
@@ -59,6 +64,8 @@ class Script:
     bug: int = -1
     noise: int = 0
     unready: str | None = None
+    alone: float = hub.IDLE_SECONDS
+    connections: int = door.MAX_CONNECTIONS
 
 
 class ScriptedRecognition:
@@ -152,7 +159,10 @@ def create(settings: SttSettings) -> Engine:  # noqa: ARG001 - as the one in who
 
 def main() -> None:
     """Run the command, with this engine in the place of all."""
+    script = Script(**json.loads(os.environ["SCRIPT"]))
     engines.create = create
+    door.MAX_CONNECTIONS = script.connections  # type: ignore[misc]
+    hub.IDLE_SECONDS, wire.SWEEP_SECONDS = script.alone, min(wire.SWEEP_SECONDS, script.alone / 4)  # type: ignore[misc]
     cli.main()
 
 

@@ -18,6 +18,8 @@ from support.scripted import chunk, word
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+TESTS = Path(__file__).parents[1]
+
 KEY = "an-api-key-of-the-tests"
 OTHER_KEY = "another-api-key-of-the-tests"
 
@@ -40,9 +42,16 @@ class ScriptedStt(Stt):
 
     program = (*Stt.program[:-1], "support.scripted")
 
-    def __init__(self, log: Path, *flags: str, script: dict[str, Any]) -> None:
-        tests = str(Path(__file__).parents[1])
-        super().__init__(log, *flags, environment={"PYTHONPATH": tests, "SCRIPT": json.dumps(script)})
+    def __init__(self, directory: Path, *flags: str, keys: bool = True, script: dict[str, Any]) -> None:
+        self.directory = directory
+        file = directory / "apiKeys"
+        file.write_text(f"{KEY}\n{OTHER_KEY}\n")
+        super().__init__(
+            directory / "stt.log",
+            *([f"--api-keys-file={file}"] if keys else []),
+            *flags,
+            environment={"PYTHONPATH": str(TESTS), "SCRIPT": json.dumps(script)},
+        )
 
     async def start_and_wait(self) -> None:
         """Until it serves; the engine may not be ready."""

@@ -40,6 +40,9 @@ MAX_CONNECTIONS: Final = 1000
 FAILURES_PER_MINUTE: Final = 60
 """Of one address, without a key that counts; a client that is refused comes back every few seconds, for ever."""
 
+MAX_UNREAD: Final = 4 * packets.MAX_MESSAGE
+"""Bytes of a body that is refused, up to which it is read: who is still writing does not see the answer."""
+
 READ_SECONDS: Final = 10.0
 """How long a body may take to come."""
 
@@ -109,7 +112,9 @@ class Door:
         origin = asked.headers.get("origin")
         if origin is not None and not self._permits(origin):
             return _Refusal(403, "pages of this origin may not connect")
-        if asked.connection or asked.method == "OPTIONS":
+        if asked.connection:
+            return None if self._hub.wire.knows(asked.connection) else _Refusal(400, "there is no such connection")
+        if asked.method == "OPTIONS":
             return None
         return self._admit(asked)
 
@@ -187,29 +192,31 @@ class Door:
                 return
             body = read
         whole = {"type": "http.request", "body": body, "more_body": False}
+        headers = [header for header in scope["headers"] if header[0] != b"content-length"]
 
         async def again() -> Message:
             return whole
 
-        await self._hub.wire.sio.handle_request(scope, again, send)
+        headers.append((b"content-length", str(len(body)).encode()))  # which the library goes by
+        await self._hub.wire.sio.handle_request({**scope, "headers": headers}, again, send)
 
     async def _read(self, asked: _Asked, receive: Receive) -> bytes | _Refusal:
         """Read and check a body; one that has too many packets is empty, and the client is told."""
-        length = asked.headers.get("content-length")
-        if length is None:
-            return _Refusal(411, "a request needs its Content-Length")
-        if int(length) > packets.MAX_MESSAGE:
-            self._metrics.dropped.labels("batch").inc()
-            return _Refusal(413, f"a request may have {packets.MAX_MESSAGE} bytes")
-        body = bytearray()
+        declared = int(asked.headers.get("content-length", "0"))
+        body, size, more = bytearray(), declared if declared > MAX_UNREAD else 0, True
         try:
             async with asyncio.timeout(READ_SECONDS):
-                while (message := await receive())["type"] == "http.request":
-                    body += message.get("body", b"")
-                    if not message.get("more_body"):
-                        break
+                while more and size <= MAX_UNREAD:
+                    message = await receive()
+                    part = message.get("body", b"")
+                    size += len(part)
+                    more = message.get("more_body", False)
+                    body += part if size <= packets.MAX_MESSAGE else b""
         except TimeoutError:
             return _Refusal(408, f"the body has not come in {READ_SECONDS:g} s")
+        if size > packets.MAX_MESSAGE:
+            self._metrics.dropped.labels("batch").inc()
+            return _Refusal(413, f"a request may have {packets.MAX_MESSAGE} bytes")
         try:
             batch = packets.split(bytes(body))
         except packets.Malformed:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agora_transcription.stt import protocol
+from agora_transcription.stt.arrivals import Arrivals
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind
 from agora_transcription.stt.protocol import Close, Refused
 
@@ -33,9 +34,6 @@ FLUSH_SECONDS: Final = 10.0
 
 MAX_WAITING_PARTIALS: Final = 8
 """Packets that wait for a client, up to which it is told partial texts: the next one replaces them anyway."""
-
-MARKS: Final = 1000
-"""Chunks whose times of arrival are remembered."""
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +91,7 @@ class Session:
         self._more = asyncio.Event()
         self._ending: asyncio.Future[_Ending] = asyncio.get_running_loop().create_future()
         self._began = time.monotonic()
-        self._heard_last = self._began
-        self._first_audio: float | None = None
-        self._received_bytes = 0
-        self._marks: deque[tuple[float, float]] = deque(maxlen=MARKS)
+        self._arrivals = Arrivals(rate, self._began)
         self._faults = 0
 
     @property
@@ -107,14 +102,9 @@ class Session:
         return "opening" if self._recognition is None else "running"
 
     @property
-    def _received(self) -> float:
-        """Seconds of audio that have come; counted in bytes, so that they add up."""
-        return protocol.seconds_of(self._received_bytes, self._rate)
-
-    @property
     def lag(self) -> float:
         """Seconds of audio that have come and are not worked through."""
-        return self._received - (self._recognition.processed_seconds if self._recognition else 0.0)
+        return max(0.0, self._arrivals.seconds - (self._recognition.processed_seconds if self._recognition else 0.0))
 
     def hear(self, arguments: tuple[Any, ...]) -> None:
         """Take a chunk.
@@ -170,31 +160,26 @@ class Session:
                 self.id[:8],
                 code,
                 time.monotonic() - self._began,
-                self._received,
+                self._arrivals.seconds,
             )
 
     def _check_early(self, audio: bytes) -> None:
-        early = protocol.seconds_of(self._received_bytes + len(audio), self._rate)
-        if self._recognition is None and early > protocol.MAX_EARLY_SECONDS:
+        if self._recognition is None and self._arrivals.with_more(len(audio)) > protocol.MAX_EARLY_SECONDS:
             raise Refused(f"more than {protocol.MAX_EARLY_SECONDS:g} s of audio came before session-started")
 
     def _keep(self, audio: bytes) -> None:
         now = time.monotonic()
-        self._first_audio = self._first_audio if self._first_audio is not None else now
-        self._heard_last = now
-        self._received_bytes += len(audio)
+        self._arrivals.add(len(audio), now)
         self._metrics.audio_seconds.inc(protocol.seconds_of(len(audio), self._rate))
         if self.lag > protocol.MAX_BACKLOG_SECONDS:
             self._end(self._overrun(now))
             return
-        self._marks.append((self._received, now))
         self._buffer.append(audio)
         self._more.set()
 
     def _overrun(self, now: float) -> _Ending:
         """Say whose fault it is that audio piles up."""
-        ahead = self._received - (now - (self._first_audio or now))
-        if ahead > protocol.MAX_BACKLOG_SECONDS / 2:
+        if self._arrivals.ahead(now) > protocol.MAX_BACKLOG_SECONDS / 2:
             return _Ending(Close.POLICY, "too fast", "audio comes faster than it was spoken")
         return _Ending(Close.TRY_LATER, "overloaded", "the service cannot keep up")
 
@@ -297,11 +282,7 @@ class Session:
     def _measure(self, result: Result) -> None:
         if result.heard_at is None or result.kind is Kind.TIMED:
             return
-        came = None
-        for end, at in reversed(self._marks):
-            if end < result.heard_at:
-                break
-            came = at
+        came = self._arrivals.came_at(result.heard_at)
         if came is not None:
             partial = result.kind is Kind.PARTIAL
             seconds = self._metrics.partial_seconds if partial else self._metrics.commit_seconds
@@ -312,7 +293,7 @@ class Session:
         over = self._began + self._limits.length
         while True:
             now = time.monotonic()
-            idle = self._heard_last + self._limits.idle
+            idle = self._arrivals.last_at + self._limits.idle
             if now >= over:
                 said = f"a session may last {self._limits.length:g} s"
                 self._end(_Ending(Close.POLICY, "session limit", said, FLUSH_SECONDS))
