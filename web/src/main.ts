@@ -38,6 +38,7 @@ const start = at<HTMLButtonElement>("start");
 const stop = at<HTMLButtonElement>("stop");
 const microphone = at<HTMLButtonElement>("microphone");
 const file = at<HTMLInputElement>("file");
+const silence = at<HTMLButtonElement>("silence");
 
 const gateway = new Gateway(document.baseURI, () => key.value.trim());
 const transcript = new Transcript(UTTERANCES);
@@ -191,14 +192,9 @@ function clear(): void {
 }
 
 async function speak(url: string, feeds: () => Promise<Feed>): Promise<void> {
-  if (speech) {
-    speech.stop();
-    return;
-  }
   const complain = (text: string): void => say(text, "speech-notice");
   complain("");
-  microphone.setAttribute("aria-pressed", "true");
-  file.disabled = true;
+  sounding(true);
   try {
     const feed = await feeds();
     speech = new Speech(url, key.value.trim(), feed, {
@@ -209,24 +205,33 @@ async function speak(url: string, feeds: () => Promise<Feed>): Promise<void> {
           complain(""); // what was wrong is over
         }
       },
-      problem: (text) => {
-        complain(text);
-        if (text.includes("API key")) {
-          askForKey();
-        }
-      },
+      problem: complain,
+      refused: askForKey,
     });
     await speech.done;
   } catch (error) {
     complain(soundProblem(error));
   } finally {
     speech = undefined;
-    microphone.setAttribute("aria-pressed", "false");
-    file.disabled = false;
+    sounding(false);
     file.value = "";
     for (const each of transcript.close("you")) {
       list.draw(each);
     }
+  }
+}
+
+/** One sound at a time; the keyboard's focus goes where the next press may be wanted. */
+function sounding(on: boolean): void {
+  const focused = document.activeElement;
+  silence.hidden = !on;
+  if (on && (focused === microphone || focused === file)) {
+    silence.focus();
+  }
+  microphone.disabled = on;
+  file.disabled = on;
+  if (!on && focused === silence) {
+    microphone.focus();
   }
 }
 
@@ -265,6 +270,7 @@ async function main(): Promise<void> {
   const url = config.sttUrl;
   if (url) {
     at("speech").hidden = false;
+    silence.addEventListener("click", () => speech?.stop());
     microphone.addEventListener("click", () => void speak(url, () => microphoneFeed(WORKLET)));
     file.addEventListener("change", () => {
       const chosen = file.files?.[0];

@@ -23,19 +23,25 @@ interface Transcript {
   readonly text?: string;
 }
 
+/** Who is told of it. */
+export interface SpeechListener extends Listener {
+  /** The API key does not count there. */
+  refused(): void;
+}
+
 /** One feed of sound on its way to the service; over when `done` settles. */
 export class Speech {
   readonly done: Promise<void>;
   readonly #socket: Socket;
   readonly #feed: Feed;
-  readonly #listener: Listener;
+  readonly #listener: SpeechListener;
   readonly #begun = Promise.withResolvers<void>();
   readonly #finished = Promise.withResolvers<void>();
   /** Whether the service takes sound. */
   #ready = false;
   #stopping = false;
 
-  constructor(url: string, key: string, feed: Feed, listener: Listener) {
+  constructor(url: string, key: string, feed: Feed, listener: SpeechListener) {
     const { origin, pathname } = new URL(url);
     this.#feed = feed;
     this.#listener = listener;
@@ -105,6 +111,7 @@ export class Speech {
     socket.on("connect_error", (error: Error & { description?: unknown }) => {
       if (error.description === 401) {
         this.#listener.problem("The speech service wants another API key: type one that it knows, and begin again.");
+        this.#listener.refused();
         this.stop();
       } else {
         this.#listener.problem("The speech service does not answer. It is tried again.");

@@ -40,7 +40,7 @@ class Captions:
         await self.page.get_by_role("button", name="Start").click()
 
     async def stop(self) -> None:
-        await self.page.get_by_role("button", name="Stop").click()
+        await self.page.get_by_role("button", name="Stop", exact=True).click()
 
     async def state(self, expected: str, timeout: float = 30) -> None:
         """Wait until it is shown."""
