@@ -30,9 +30,9 @@ export interface Change {
 
 interface Record extends Utterance {
   /** The times of the captions that it is made of, which grow. */
-  first: number;
+  readonly first: number;
   last: number;
-  sentence: string;
+  readonly sentence: string;
 }
 
 /** Utterances in the order in which they began; only so many, and the oldest go first. */
@@ -83,9 +83,7 @@ export class Transcript {
       found.language = caption.language || found.language;
       found.text = caption.text;
       found.final = caption.final;
-      found.first = Math.min(found.first, caption.time);
       found.last = Math.max(found.last, caption.time);
-      found.sentence ||= caption.sentence;
       return { utterance: found, finished, dropped: [] };
     }
     const begun = {

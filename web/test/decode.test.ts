@@ -127,6 +127,9 @@ test("what is no caption says nothing, or throws", async () => {
     await assert.rejects(decode(Uint8Array.from(wrong)));
   }
   await assert.rejects(decode(json({ transcript: { text: "nobody's" } })));
+  const broken = json({ transcript: { uid: 17, text: "?", isFinal: true } });
+  broken[broken.indexOf(0x3f)] = 0xff; // no UTF-8
+  await assert.rejects(decode(broken));
 });
 
 test("whatever bytes come, nothing but an error is thrown and no speaker is out of range", async () => {

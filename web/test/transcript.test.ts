@@ -83,6 +83,22 @@ test("a late partial does not open a final utterance again", () => {
   assert.deepEqual(lines(fill([said("1", "a", 1), said("1", "a b.", 3, true), said("1", "a b", 2)])), ["1: a b."]);
 });
 
+test("a final text that is corrected changes, and is not finished a second time", () => {
+  const transcript = fill([said("1", "good mourning", 1, true, "7")]);
+  assert.equal(transcript.apply(said("1", "good morning", 2, true, "7"))?.finished, false);
+  assert.deepEqual(lines(transcript), ["1: good morning"]);
+});
+
+test("a late partial does not open a final translation again", () => {
+  const captions = [said("1", "a", 1, true), meant("1", "fr-FR", "A.", 1, true), meant("1", "fr-FR", "A", 1)];
+  assert.deepEqual(lines(fill(captions)), ["1: a | fr-FR: A."]);
+});
+
+test("a translation of a sentence that is not here is left out, whatever its time", () => {
+  const captions = [said("1", "a", 1, true, "1"), meant("1", "fr-FR", "B", 2, true, "2")];
+  assert.deepEqual(lines(fill(captions)), ["1: a"]);
+});
+
 test("without times the open utterance goes on", () => {
   const captions = [said("you", "a", 0), said("you", "a b", 0, true), said("you", "a b", 0, true)];
   assert.deepEqual(lines(fill(captions)), ["you: a b", "you: a b"]);
