@@ -134,7 +134,8 @@ def stt(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     try:
         from agora_transcription.stt import server
     except ModuleNotFoundError as error:
-        click.echo(f"{error}: pip install 'agora-transcription[stt]'", err=True)
+        remedy = "pip install 'agora-transcription[stt]', or use the image whose tag ends in -stt"
+        click.echo(f"{error}: {remedy}", err=True)
         sys.exit(2)
     _serve(settings, server.run, server.SetupError)
 

@@ -1,4 +1,4 @@
-"""The image, from inside and at work: `make image-test`. What it prints is in deploy/image/README.md."""
+"""The images, from inside and at work: `make image-test`. What it prints is in deploy/image/README.md."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from agora_transcription import __version__
-from deploy.image.containers import OperatorContainer, inspected, python, run
+from deploy.image.containers import IMAGE, STT_IMAGE, OperatorContainer, SttContainer, inspected, python, run
+from support.dictation import dictate, wrong_words
 from support.kube import Kube
 from support.metrics import read_metrics
 from support.processes import Simulator
+from support.speech import sentences
+from support.stt import KEY
 from support.world import CREDENTIALS, World
 
 if TYPE_CHECKING:
@@ -36,12 +40,21 @@ HEALTHY_SECONDS = 10
 MIB = 2**20
 LIMIT_MIB = 512
 """The chart's limit: nothing that is measured here may come near it."""
+STT_LIMIT_MIB = 1024
+"""The same, of the Socket.IO service with one worker."""
 
 NOT_WANTED = ("pip", "ensurepip", "setuptools", "wheel", "uv", "hatchling", "pytest")
 
 
-def test_it_says_what_it_is() -> None:
-    labels = inspected()["Config"]["Labels"]
+IMAGES = {IMAGE: "runtime", STT_IMAGE: "stt"}
+"""The variants, and which file of requirements/ is in them."""
+
+every_image = pytest.mark.parametrize("image", IMAGES, ids=IMAGES.values())
+
+
+@every_image
+def test_it_says_what_it_is(image: str) -> None:
+    labels = inspected(image)["Config"]["Labels"]
     name = "org.opencontainers.image"
     revision = labels[f"{name}.revision"]
     kind = subprocess.run(["git", "cat-file", "-t", revision], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -49,54 +62,94 @@ def test_it_says_what_it_is() -> None:
     assert (len(revision), kind.stdout) == (40, "commit\n")
     assert labels[f"{name}.licenses"] == "Apache-2.0"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels[f"{name}.created"])
-    assert run("--version").strip() == f"agora-transcription, version {__version__}"
+    assert run("--version", image=image).strip() == f"agora-transcription, version {__version__}"
 
 
-def test_it_runs_as_a_number_that_is_not_root() -> None:
-    config = inspected()["Config"]
+@every_image
+def test_it_runs_as_a_number_that_is_not_root(image: str) -> None:
+    config = inspected(image)["Config"]
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["agora-transcription"]
-    assert python("import os; print([os.getuid(), os.getgid()])") == [65532, 65532]
+    assert python("import os; print([os.getuid(), os.getgid()])", image) == [65532, 65532]
 
 
 def test_it_runs_as_whichever_user_the_cluster_gives_it() -> None:
     assert "--leader-elect" in run("operator", "--help", options=("--user=1000660000:0",))
 
 
-def test_nothing_in_it_builds_or_installs() -> None:
+@every_image
+def test_nothing_in_it_builds_or_installs(image: str) -> None:
     modules = python(
-        f"import importlib.util as u, json; print(json.dumps([n for n in {NOT_WANTED} if u.find_spec(n)]))"
+        f"import importlib.util as u, json; print(json.dumps([n for n in {NOT_WANTED} if u.find_spec(n)]))", image
     )
     assert modules == []
-    commands = ("pip", "pip3", "uv", "gcc", "cc", "make", "git", "curl", "wget")
-    assert python(f"import shutil, json; print(json.dumps([n for n in {commands} if shutil.which(n)]))") == []
+    commands = ("pip", "pip3", "uv", "node", "npm", "gcc", "cc", "make", "git", "curl", "wget")
+    assert python(f"import shutil, json; print(json.dumps([n for n in {commands} if shutil.which(n)]))", image) == []
     # Everywhere, so that neither interpreter of the base has them, nor a vulnerability scanner finds them.
     left = python(
-        "import json, pathlib; print(json.dumps([str(p) for pattern in ('pip-*', 'setuptools-*', 'ensurepip')"
-        " for root in ('/usr', '/opt') for p in pathlib.Path(root).rglob(pattern)]))"
+        "import json, pathlib; print(json.dumps([str(p) for pattern in ('pip-*', 'setuptools-*', 'ensurepip',"
+        " 'node_modules') for root in ('/usr', '/opt') for p in pathlib.Path(root).rglob(pattern)]))",
+        image,
     )
     assert left == []
 
 
-def test_it_has_what_is_pinned_and_no_more() -> None:
-    pinned = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements" / "runtime.txt").read_text(), re.MULTILINE)
+@every_image
+def test_it_has_what_is_pinned_and_no_more(image: str) -> None:
+    version = python("import json, platform; print(json.dumps(platform.python_version()))", image)
+    lines = re.findall(
+        r"^[\w.-]+==[^\\\n]+", (ROOT / "requirements" / f"{IMAGES[image]}.txt").read_text(), re.MULTILINE
+    )
+    asked = [Requirement(line) for line in lines]
+    pinned = {
+        (each.name, str(each.specifier).removeprefix("=="))
+        for each in asked
+        if each.marker is None or each.marker.evaluate({"python_version": version, "python_full_version": version})
+    }
     code = (
         "import importlib.metadata, json; found = importlib.metadata.distributions();"
         "print(json.dumps([[d.name.lower(), d.version] for d in found]))"
     )
-    normal = {(re.sub(r"[-_.]+", "-", name), version) for name, version in python(code)}
+    normal = {(re.sub(r"[-_.]+", "-", name), version) for name, version in python(code, image)}
     assert normal == {*pinned, ("agora-transcription", __version__)}
 
 
-def test_what_is_loaded_has_byte_code() -> None:
+@pytest.mark.parametrize(
+    ("image", "modules"),
+    [
+        (IMAGE, "controller.operator, simulator.server, gateway.server"),
+        (STT_IMAGE, "stt.server, stt.engines.moonshine, stt.engines.pocketsphinx"),
+    ],
+    ids=IMAGES.values(),
+)
+def test_what_is_loaded_has_byte_code(image: str, modules: str) -> None:
     """The root is read-only: what has none would be compiled at each start."""
     code = (
-        "import agora_transcription.controller.operator, agora_transcription.simulator.server, json, os, sys;"
+        f"import {', '.join(f'agora_transcription.{name}' for name in modules.split(', '))}, json, os, sys;"
         "specs = [s for s in (getattr(m, '__spec__', None) for m in sys.modules.values()) if s];"
         "sources = [s for s in specs if (s.origin or '').endswith('.py')];"
         "print(json.dumps([s.name for s in sources if not os.path.exists(s.cached)] if len(sources) > 500 else 'few'))"
     )
-    assert python(code) == []
+    assert python(code, image) == []
+
+
+@every_image
+def test_it_has_the_captions_page(image: str) -> None:
+    """With what its page names, and the licences of what is in it."""
+    code = (
+        "import agora_transcription.gateway, json, pathlib;"
+        "page = pathlib.Path(agora_transcription.gateway.__file__).with_name('page');"
+        "files = [str(path.relative_to(page)) for path in page.rglob('*')];"
+        "print(json.dumps([files, (page / 'index.html').read_text()]))"
+    )
+    files, html = python(code, image)
+    named = re.findall(r'(?:src|href)="(assets/[^"]+)"', html)
+    assert {path.partition(".")[2] for path in named} >= {"js", "css"}
+    assert {*named, "licences.txt", "docs.html"} <= set(files)
+
+
+def test_without_engines_it_says_where_they_are() -> None:
+    assert "the image whose tag ends in -stt" in run("stt", "--anonymous", code=2)
 
 
 def test_it_starts_soon() -> None:
@@ -136,6 +189,41 @@ async def test_it_runs_tasks_and_ends_when_told_to(
     finally:
         operator.remove()
         simulator.kill()
+
+
+async def test_it_transcribes_and_ends_when_told_to(logs: Path, tmp_path: Path) -> None:
+    """With the engine of the chart's default, and nothing that can be written to."""
+    stt = SttContainer(logs / "stt.log", with_a_key(tmp_path), "--workers=1")
+    said = sentences()[:3]
+    try:
+        before = time.monotonic()
+        await stt.start_and_wait()
+        print(f"\n/readyz 200 after {time.monotonic() - before:.2f} s")
+        print(f"at rest: {memory_of_all(stt):.0f} MiB")
+        for speech in said:
+            text = await dictate(stt.url, speech)
+            assert wrong_words(text, speech.text) <= 2, f"{text} instead of {speech.text}"
+        print(f"after {sum(speech.seconds for speech in said):.0f} s of speech: {memory_of_all(stt):.0f} MiB")
+        assert memory_of_all(stt) < STT_LIMIT_MIB / 2
+        assert stt.stop() == 0
+    finally:
+        stt.remove()
+
+
+def memory_of_all(stt: SttContainer) -> float:
+    """Memory of the container's processes, in MiB, what they share once."""
+    code = (
+        "import glob, re; texts = [open(p).read() for p in glob.glob('/proc/[0-9]*/smaps_rollup')];"
+        "print(sum(int(re.search(r'^Pss: +([0-9]+)', t, re.M)[1]) for t in texts))"
+    )
+    return float(stt.container.python(code)) / 1024
+
+
+def with_a_key(folder: Path) -> Path:
+    """Write what a Pod finds of the Secret of keys, readable by any user."""
+    (folder / "apiKeys").write_text(f"{KEY}\n")
+    folder.chmod(0o755)
+    return folder
 
 
 def mount_service_account(folder: Path, kubeconfig: Path) -> str:
