@@ -3,8 +3,8 @@
 | variable | |
 |---|---|
 | `E2E_CONTEXT` | the context to use, by name: nothing is installed into a cluster that nobody named |
-| `E2E_IMAGE` | the image under test; without it `make e2e` builds one |
-| `E2E_LOAD` | the command that brings an image into the cluster's nodes, called with the image; without it they pull |
+| `E2E_IMAGE` | the image under test, and with -stt behind its tag the other one; without it `make e2e` builds both |
+| `E2E_LOAD` | the command that brings an image into the cluster's nodes, called with each; without it they pull |
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def image() -> str:
 @pytest.fixture(scope="session")
 def cluster(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("cluster")
+    images = (image, f"{image}-stt")
     if context := os.environ.get("E2E_CONTEXT"):
         load = shlex.split(os.environ.get("E2E_LOAD", ""))
-        if load:
-            subprocess.run([*load, image], check=True)
+        for each in images if load else ():
+            subprocess.run([*load, each], check=True)
         given = Cluster.of_context(context, directory)
         if given.kubectl("get", CRD, "--ignore-not-found") and not given.kubectl("get", "namespaces", "-l", OURS):
             pytest.exit(f"{context} has TranscriptionTasks of somebody: give a cluster without", returncode=2)
@@ -55,7 +56,7 @@ def cluster(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     config = ROOT / "deploy" / "kind" / "cluster.yaml"
     _kind("create", "cluster", "--config", str(config), "--kubeconfig", str(kubeconfig), "--wait", "2m")
     try:
-        _kind("load", "docker-image", image)
+        _kind("load", "docker-image", *images)
         yield Cluster.of_context(None, directory, str(kubeconfig))
     finally:
         _kind("delete", "cluster", "--kubeconfig", str(kubeconfig))

@@ -8,7 +8,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -28,6 +28,8 @@ OPERATOR = "agora-transcription-operator"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 _began = time.monotonic()
+
+Kind = TypeVar("Kind", bound="Installation")
 
 
 @contextmanager
@@ -146,11 +148,13 @@ class Release(Installation):
         assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}\n{self.pods('describe')}"
         return done.stdout
 
-    def put(self, verb: str, chart: Path, **operator: Any) -> str:
-        """Install or upgrade, and wait until the operator is rolled out; answers the notes."""
+    def put(self, verb: str, chart: Path, **components: dict[str, Any]) -> str:
+        """Install or upgrade with these values of components, and wait until all is rolled out; answers the notes."""
         repository, _, tag = self.image.rpartition(":")
-        operator |= {"replicas": 2, "agoraUrl": f"http://simulator.{self.namespace}:8090"}
-        values = {"image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"}, "operator": operator}
+        operator = {"replicas": 2, "agoraUrl": f"http://simulator.{self.namespace}:8090"}
+        operator |= components.pop("operator", {})
+        image = {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"}
+        values = {"image": image, "operator": operator, **components}
         path = self.cluster.directory / "values.yaml"
         path.write_text(yaml.safe_dump(values))
         return self.helm(verb, "agora-transcription", str(chart), "--values", str(path), "--wait", "--timeout", "3m")
@@ -194,3 +198,14 @@ class Manifests(Installation):
         (self._overlay / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         self.cluster.kubectl("apply", "--server-side", "-k", str(self._overlay))
         self.rolled_out(OPERATOR)
+
+
+def prepared(installation: Kind, name: str) -> Iterator[Kind]:
+    """An installation without anything of an earlier run, of which nothing is left afterwards."""
+    with step(f"{name}: clean up what an earlier run may have left"):
+        installation.remove()
+    with step("namespaces that enforce restricted Pod Security, and the simulator"):
+        installation.prepare()
+    yield installation
+    with step("clean up"):
+        installation.remove()

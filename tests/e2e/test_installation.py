@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.installation import DEPLOY, Manifests, Release, step
+from e2e.installation import DEPLOY, Manifests, Release, prepared, step
 from support import tools
 from support.processes import wait_until
 
@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agora_transcription.local.cluster import Cluster
-    from e2e.installation import Installation
 
 pytestmark = pytest.mark.e2e
-
-Kind = TypeVar("Kind", bound="Installation")
 
 
 @pytest.fixture(params=["helm4", "helm3"])
@@ -35,19 +32,9 @@ def manifests(request: pytest.FixtureRequest, cluster: Cluster, image: str) -> I
     yield from prepared(Manifests(cluster, image, *request.param), request.param[0])
 
 
-def prepared(installation: Kind, name: str) -> Iterator[Kind]:
-    with step(f"{name}: clean up what an earlier run may have left"):
-        installation.remove()
-    with step("namespaces that enforce restricted Pod Security, and the simulator"):
-        installation.prepare()
-    yield installation
-    with step("clean up"):
-        installation.remove()
-
-
 def test_a_release_keeps_one_agora_task_through_its_life(release: Release, tmp_path: Path) -> None:
     with step("install the previous chart"):
-        notes = release.put("install", release.package("0.0.9", tmp_path), logLevel="debug")
+        notes = release.put("install", release.package("0.0.9", tmp_path), operator={"logLevel": "debug"})
     assert "kubectl" in notes
     with step("apply a task"):
         began = release.start()
