@@ -109,7 +109,7 @@ async def call_a_gateway(control_plane: ControlPlane, world: World, logs: Path) 
 
 async def speak_to_stt(logs: Path) -> dict[str, Metric]:
     """Say a word."""
-    stt = ScriptedStt(logs / "monitored-stt.log", "--anonymous", script={})
+    stt = ScriptedStt(logs, "--anonymous", keys=False, script={})
     try:
         await stt.start_and_wait()
         async with calling(stt.url, None) as caller:
