@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from kubernetes.aio import client, config
 
@@ -52,7 +54,15 @@ async def configuration(kubeconfig: str | None) -> Any:  # noqa: ANN401 - the cl
         )
         found.refresh_api_key_hook = _reread(kubeconfig)  # type: ignore[assignment]
     found.connection_pool_maxsize = POOL
+    # Where nothing is to be found in the environment, it is not searched, in two threads for each request.
+    found.client_session_kwargs = {"trust_env": _leads_through_proxy(found.host)}
     return found
+
+
+def _leads_through_proxy(url: str) -> bool:
+    """Whether the environment names a proxy for an address (HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(url)
+    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname or "")
 
 
 def _reread(kubeconfig: str | None) -> Callable[[Any], Awaitable[None]]:
