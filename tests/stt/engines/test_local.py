@@ -187,7 +187,7 @@ async def test_of_partials_that_nobody_reads_only_the_newest_is_kept(engine: Loc
     for speech in sentences()[:3]:
         await recognition.send(speech.then_silence(1.0).audio)
     await recognition.finish()
-    await until(lambda: recognition._ended)
+    await until(lambda: recognition._results.ended)
     kinds = [result.kind for result in await heard(recognition)]
     assert kinds.count(Kind.COMMITTED) >= 3
     assert kinds.count(Kind.PARTIAL) == 0

@@ -12,7 +12,16 @@ __all__ = ["create"]
 
 
 def create(settings: SttSettings) -> Engine:
-    """The engine that the settings ask for; nothing is loaded before its `start`."""
-    from agora_transcription.stt.engines.local import LocalEngine  # noqa: PLC0415 - a relay needs none of it
+    """The engine that the settings ask for; what it needs is looked for when it is started."""
+    # Of the four, one is imported.
+    if settings.engine == "elevenlabs":
+        from agora_transcription.stt.engines.elevenlabs import ElevenLabsEngine  # noqa: PLC0415 - see above
+
+        return ElevenLabsEngine(settings)
+    if settings.engine == "socketio":
+        from agora_transcription.stt.engines.socketio import SocketIoEngine  # noqa: PLC0415 - the same
+
+        return SocketIoEngine(settings)
+    from agora_transcription.stt.engines.local import LocalEngine  # noqa: PLC0415 - the same
 
     return LocalEngine(settings.engine, settings.workers, timestamps=settings.timestamps == "words")

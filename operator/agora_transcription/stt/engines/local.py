@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections import deque
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agora_transcription.stt.engines.base import EngineFault, Kind
+from agora_transcription.stt.engines.base import EngineFault
 from agora_transcription.stt.engines.frames import Word, pack, pack_number, unpack_number, unpack_result
 from agora_transcription.stt.engines.processes import WorkerProcess
 from agora_transcription.stt.engines.recognizers import RECOGNIZERS, missing_packages
+from agora_transcription.stt.engines.results import ResultQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -98,11 +98,8 @@ class LocalRecognition:
         self._second = 2 * sample_rate  # bytes
         self._sent = 0  # bytes
         self._processed = 0.0
-        self._results: deque[Result] = deque()
-        self._news = asyncio.Event()
+        self._results = ResultQueue()
         self._room = asyncio.Event()
-        self._ended = False
-        self._fault: EngineFault | None = None
         worker.sessions[number] = self
         worker.send(pack_number(Word.OPEN, number, sample_rate))
 
@@ -126,28 +123,20 @@ class LocalRecognition:
 
     async def finish(self) -> None:
         """Say that no more audio follows."""
-        if not self._ended:
+        if not self._results.ended:
             self._worker.send(pack(Word.FINISH, self._number))
 
-    async def results(self) -> AsyncIterator[Result]:
+    def results(self) -> AsyncIterator[Result]:
         """What is heard. Of partials that nobody has taken yet there is only the newest.
 
         Raises:
             EngineFault: The worker has failed.
         """
-        while True:
-            while self._results:
-                yield self._results.popleft()
-            if self._fault:
-                raise self._fault
-            if self._ended:
-                return
-            self._news.clear()
-            await self._news.wait()
+        return self._results.take()
 
     async def close(self) -> None:
         """Let go of everything at once."""
-        if not self._ended:
+        if not self._results.ended:
             self._worker.send(pack(Word.CLOSE, self._number))
         self._results.clear()
         self.end()
@@ -159,11 +148,7 @@ class LocalRecognition:
             FrameError: It makes no sense.
         """
         if frame.word == Word.RESULT:
-            result = unpack_result(frame.payload)
-            if self._results and self._results[-1].kind == Kind.PARTIAL:
-                self._results.pop()
-            self._results.append(result)
-            self._news.set()
+            self._results.put(unpack_result(frame.payload))
         elif frame.word == Word.PROCESSED:
             self._processed = unpack_number(frame.payload)
             self._room.set()
@@ -174,20 +159,15 @@ class LocalRecognition:
 
     def end(self, fault: EngineFault | None = None) -> None:
         """Nothing more is heard of it: it has ended, or failed."""
-        if self._ended:
-            return
-        self._ended = True
-        self._fault = fault
+        self._results.end(fault)
         self._worker.sessions.pop(self._number, None)
-        self._news.set()
         self._room.set()
 
     async def _wait_for_room(self) -> None:
-        while not self._ended and self._sent / self._second - self._processed >= WINDOW_SECONDS:
+        while not self._results.ended and self._sent / self._second - self._processed >= WINDOW_SECONDS:
             self._room.clear()
             await self._room.wait()
-        if self._ended:
-            raise self._fault or EngineFault("the session is closed")
+        self._results.check()
 
 
 def cores() -> int:
