@@ -11,7 +11,9 @@ import asyncio
 import base64
 import json
 import os
+import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agora_transcription import cli
@@ -138,7 +140,16 @@ class ScriptedEngine:
         self.open_now: set[ScriptedRecognition] = set()
 
     async def start(self) -> None:
-        pass
+        """Say on SIGUSR1 what is open and how many tasks there are, in a file beside the log."""
+        if "COUNTS" in os.environ:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._count)
+
+    def _count(self) -> None:
+        names = sorted(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+        # A timer of Engine.IO's, which ends by itself 25 seconds after it was set.
+        tasks = [name for name in names if name != "AsyncSocket._send_ping"]
+        counts = {"open": len(self.open_now), "tasks": tasks}
+        Path(os.environ["COUNTS"]).write_text(json.dumps(counts))
 
     async def open(self, sample_rate: int) -> ScriptedRecognition:
         await asyncio.sleep(self.script.opening)

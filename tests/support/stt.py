@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,8 +52,23 @@ class ScriptedStt(Stt):
             directory / "stt.log",
             *([f"--api-keys-file={file}"] if keys else []),
             *flags,
-            environment={"PYTHONPATH": str(TESTS), "SCRIPT": json.dumps(script)},
+            environment={
+                "PYTHONPATH": str(TESTS),
+                "SCRIPT": json.dumps(script),
+                "COUNTS": str(directory / "counts"),
+            },
         )
+
+    async def counts(self) -> dict[str, Any]:
+        """The engine's sessions and the loop's tasks."""
+        file = self.directory / "counts"
+        file.unlink(missing_ok=True)
+        os.kill(self.pid, signal.SIGUSR1)
+        async with asyncio.timeout(10):
+            while not (file.exists() and (text := file.read_text())):
+                await asyncio.sleep(0.01)
+        counted: dict[str, Any] = json.loads(text)
+        return counted
 
     async def start_and_wait(self) -> None:
         """Until it serves; the engine may not be ready."""

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 from kubernetes.aio.config.config_exception import ConfigException
 
-from agora_transcription import __version__
+from agora_transcription import __version__, stt
 from agora_transcription.cli import main
 from agora_transcription.controller import operator, orphans
 from agora_transcription.gateway import server
-from agora_transcription.settings import ENVIRONMENT_PREFIX, GATEWAY_PREFIX, GatewaySettings, OperatorSettings
+from agora_transcription.settings import (
+    ENVIRONMENT_PREFIX,
+    GATEWAY_PREFIX,
+    STT_PREFIX,
+    GatewaySettings,
+    OperatorSettings,
+    SttSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +38,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(f"{ENVIRONMENT_PREFIX}{name.upper()}", raising=False)
     for name in GatewaySettings.model_fields:
         monkeypatch.delenv(f"{GATEWAY_PREFIX}{name.upper()}", raising=False)
+    for name in SttSettings.model_fields:
+        monkeypatch.delenv(f"{STT_PREFIX}{name.upper()}", raising=False)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -67,18 +77,26 @@ def test_help_lists_every_setting_with_its_variable_and_default(name: str) -> No
         assert f"[default: {field.default}]" in line
 
 
-@pytest.mark.parametrize("name", sorted(GatewaySettings.model_fields))
-def test_help_of_the_gateway_lists_every_setting_with_its_variable(name: str) -> None:
-    text = " ".join(CliRunner().invoke(main, ["gateway", "--help"], terminal_width=1000).output.split())
-    field = GatewaySettings.model_fields[name]
-    assert f"[{GATEWAY_PREFIX}{name.upper()}]" in text
+@pytest.mark.parametrize(
+    ("command", "kind", "name"),
+    [
+        *(("gateway", GatewaySettings, name) for name in sorted(GatewaySettings.model_fields)),
+        *(("stt", SttSettings, name) for name in sorted(SttSettings.model_fields)),
+    ],
+)
+def test_help_of_the_services_lists_every_setting_with_its_variable(
+    command: str, kind: type[GatewaySettings | SttSettings], name: str
+) -> None:
+    text = " ".join(CliRunner().invoke(main, [command, "--help"], terminal_width=1000).output.split())
+    field = kind.model_fields[name]
+    assert f"[{kind.model_config['env_prefix']}{name.upper()}]" in text
     assert field.description is not None
     assert f"{field.description} " in text
 
 
 def test_help_names_the_commands() -> None:
     output = invoke("--help").output
-    for command in ("operator", "gateway", "orphans", "simulator", "demo"):
+    for command in ("operator", "gateway", "stt", "orphans", "simulator", "demo"):
         assert f"\n  {command} " in output
 
 
@@ -243,3 +261,31 @@ def test_a_flag_is_a_setting_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> 
     [settings] = runs
     assert (settings.namespace, settings.anonymous, settings.allow_channel) == ("a", True, ("b", "c"))
     assert settings.start_timeout == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "flag"),
+    [
+        ([], "--anonymous"),
+        (["--anonymous", "--api-keys-file", "keys"], "--anonymous"),
+        (["--api-keys-file", "/nowhere"], "--api-keys-file: /nowhere"),
+        (["--anonymous", "--engine", "parrot"], "--engine"),
+        (["--anonymous", "--engine", "elevenlabs"], "--relay-url"),
+        (["--anonymous", "--idle-timeout", "0"], "--idle-timeout"),
+        (["--anonymous", "--listen", "192.0.2.1:1"], "--listen: cannot listen on 192.0.2.1:1"),
+    ],
+)
+def test_the_socketio_service_says_what_it_needs(flags: list[str], flag: str) -> None:
+    result = invoke("stt", *flags)
+    assert result.exit_code == 2
+    assert flag in result.output
+
+
+def test_the_socketio_service_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("agora_transcription.stt.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(stt, "server", raising=False)
+    monkeypatch.setitem(sys.modules, "socketio", None)
+    result = invoke("stt", "--anonymous")
+    assert result.exit_code == 2
+    assert "pip install 'agora-transcription[stt]'" in result.output
