@@ -31,7 +31,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-captions test chaos soak lint fmt docs captions-proto tools image image-test manifests chart-test \
+.PHONY: help demo demo-captions test chaos soak stt-load lint fmt docs captions-proto tools image image-test manifests chart-test \
 	argocd-test sbom e2e kind kind-delete requirements clean control-plane page
 
 help: ## Show this list
@@ -53,6 +53,9 @@ soak: control-plane ## Two replicas, 300 tasks, faults and kills for MINUTES (20
 	.venv/bin/pytest tests/chaos/test_soak.py -m soak -s --minutes $(MINUTES)
 
 page: $(PAGE) ## Build the captions page, which the gateway serves
+
+stt-load: $(VENV) ## 200 sessions of the Socket.IO service, which come and go for MINUTES (20)
+	MINUTES=$(MINUTES) .venv/bin/pytest tests/stt/test_load.py -m soak -s
 
 lint: $(VENV) $(NODE_MODULES) ## Check style, formatting, types and the direction of imports
 	.venv/bin/ruff check

@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectLogger", "configure"]
 
-QUIET: Final = ("httpx", "httpcore", "aiohttp", "urllib3", "kubernetes", "asyncio", "kopf.objects", "kopf.activities")
-"""Their INFO lines say nothing that ours do not, or say it with a URL."""
+QUIET: Final = (
+    "httpx",
+    "httpcore",
+    "aiohttp",
+    "urllib3",
+    "kubernetes",
+    "asyncio",
+    "kopf.objects",
+    "kopf.activities",
+    "websockets",
+    "socketio",
+    "engineio",
+)
+"""Their INFO and DEBUG lines say nothing that ours do not, or say it with a URL, a key or what was sent."""
 
 
 class ObjectLogger(logging.LoggerAdapter[logging.Logger]):

@@ -8,6 +8,7 @@ const path = require.resolve("socket.io-client");
 const library = require(path);
 
 const CHUNK_SECONDS = 0.1;
+let timer;
 const rate = Number(process.env.RATE ?? 16000);
 
 function io(url, options) {
@@ -21,11 +22,15 @@ function io(url, options) {
     socket.io.engine.on("upgrade", (transport) => console.error("transport", transport.name));
   });
   socket.on("connect_error", (error) => {
-    console.error("refused", error.description?.message ?? error.description);
-    socket.disconnect();
+    const said = String(error.description?.message ?? error.description);
+    console.error("refused", said);
+    if (said.includes("401")) socket.disconnect();
   });
   socket.on("session-started", () => feed(socket));
-  socket.on("session-closed", () => socket.disconnect());
+  socket.on("session-closed", ({ code }) => {
+    clearInterval(timer);
+    if (code === 1000) socket.disconnect();
+  });
   return socket;
 }
 
@@ -33,7 +38,7 @@ function feed(socket) {
   const audio = fs.readFileSync(process.env.AUDIO);
   const size = Math.round(rate * CHUNK_SECONDS) * 2;
   let at = 0;
-  const timer = setInterval(() => {
+  timer = setInterval(() => {
     if (at < audio.length) {
       socket.emit("audio-chunk", {
         audio_base_64: audio.subarray(at, at + size).toString("base64"),

@@ -1,14 +1,14 @@
-"""The client that the protocol's documentation prints, with Socket.IO's own JavaScript, and the real engine."""
+"""The clients that are printed, the protocol's in Socket.IO's own JavaScript and ours in Python; the real engine."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,14 @@ import pytest
 import pytest_asyncio
 import soxr
 
+from support.metrics import read_metrics
 from support.processes import Stt
 from support.stt import KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from stt.conftest import Run
     from support.stt import ScriptedStt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,6 +34,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FOLDER = Path(__file__).parent / "node"
 PROGRAMS = Path(sys.executable).parent
 
+PAGE = Path(__file__).parents[2] / "docs" / "stt.md"
+SPEECH = Path(sysconfig.get_path("purelib")) / "moonshine_voice" / "assets" / "beckett.wav"
 SAID = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
 """What beckett.wav says, 10 seconds of speech that come with the engine."""
 
@@ -53,10 +57,7 @@ def modules() -> Path:
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Speech at two sample rates."""
-    package = importlib.util.find_spec("moonshine_voice")
-    assert package
-    assert package.origin
-    with wave.open(str(Path(package.origin).parent / "assets" / "beckett.wav")) as file:
+    with wave.open(str(SPEECH)) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
         rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
     folder, made = tmp_path_factory.mktemp("audio"), {}
@@ -136,6 +137,22 @@ async def test_a_browser_sends_its_key_by_polling_only_and_still_gets_a_websocke
     assert err.splitlines() == ["transport polling", "transport websocket"]
 
 
+async def test_it_comes_back_by_itself_when_the_service_was_replaced(run: Run, modules: Path, tmp_path: Path) -> None:
+    silence = tmp_path / "silence"
+    silence.write_bytes(bytes(96000))
+    async with run() as service:
+        playing = asyncio.create_task(play(service.url, modules, tmp_path, AUDIO=str(silence)))
+        async with asyncio.timeout(20):
+            while not (await read_metrics(service.metrics))("agora_transcription_stt_audio_seconds_total"):
+                await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(service.stop) == 0
+        await service.start_and_wait()
+        out, _ = await playing
+    assert "Session closed: 1001 the service stops\n" in out
+    assert out.count("Session started") == 2
+    assert out.endswith("Session closed: 1000 \n")
+
+
 @pytest.mark.parametrize(
     ("transport", "said"), [("polling", "refused 401"), ("websocket", "refused Unexpected server response: 401")]
 )
@@ -144,6 +161,26 @@ async def test_a_wrong_key_is_seen_as_401(
 ) -> None:
     out, err = await play(service.url, modules, tmp_path, key="a-wrong-key-of-the-tests", TRANSPORTS=f'["{transport}"]')
     assert (out, err.splitlines()) == ("", [said])
+
+
+async def test_the_client_that_the_page_prints(moonshine: Stt) -> None:
+    [program] = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        SPEECH,
+        moonshine.url,
+        KEY,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out = (await process.communicate())[0].decode()
+    assert process.returncode == 0
+    assert out.startswith("session_started \npartial_transcript ")
+    assert out.endswith("closed: 1000 \n")
+    said = " ".join(re.findall(r"^committed_transcript (.*)$", out, re.MULTILINE))
+    assert jiwer.wer(plain(SAID), plain(said)) <= MOST_WRONG, said
 
 
 def plain(text: str) -> str:
