@@ -9,8 +9,8 @@ from agora_transcription.stt.protocol import seconds_of
 
 __all__ = ["Arrivals"]
 
-MARKS: Final = 1000
-"""Chunks whose times are remembered: of the usual ones that is more than a minute."""
+MARKS: Final = 256
+"""Chunks whose times are remembered: 25 seconds of the usual ones, more than may wait; 30 kB of a session's memory."""
 
 
 class Arrivals:
