@@ -50,7 +50,9 @@ async def test_sessions_that_come_and_go(run: Run, sessions: int, seconds: float
                 await caller.start()
             ends, late = time.monotonic() + seconds, list[tuple[float, float]]()
             talking = [asyncio.create_task(talk(caller, number, ends, late)) for number, caller in enumerate(callers)]
+            before = await processor(service)
             memory = await watch(service, ends, late)
+            core = (await processor(service) - before) / seconds
             await asyncio.gather(*talking)
             for caller in callers:
                 assert await caller.stop() == {"code": 1000, "reason": ""}
@@ -61,7 +63,7 @@ async def test_sessions_that_come_and_go(run: Run, sessions: int, seconds: float
     print(  # noqa: T201 - what has been measured
         f"{sessions} sessions, {seconds:.0f} s, {len(took)} utterances",
         f"commit p50 {quantile(took, 0.5):.3f} s, p95 {quantile(took, 0.95):.3f} s, most {max(took):.3f} s",
-        f"memory {second / 1e6:.1f} MB in the second third, {last / 1e6:.1f} MB in the last",
+        f"{core:.2f} of a core; memory {second / 1e6:.1f} MB in the second third, {last / 1e6:.1f} MB in the last",
         sep="; ",
     )
     assert last <= 1.03 * second + 1e6
@@ -96,6 +98,10 @@ async def watch(service: ScriptedStt, ends: float, late: list[tuple[float, float
         await asyncio.sleep(0.5)
     assert overloaded
     return memory
+
+
+async def processor(service: ScriptedStt) -> float:
+    return (await read_metrics(service.metrics))("process_cpu_seconds_total") or 0
 
 
 async def overload(service: ScriptedStt, late: list[tuple[float, float]]) -> None:

@@ -208,6 +208,8 @@ class Door:
             async with asyncio.timeout(READ_SECONDS):
                 while more and size <= MAX_UNREAD:
                     message = await receive()
+                    if message["type"] != "http.request":
+                        return _Refusal(400, "the body has not come")  # which nobody reads, and the log says
                     part = message.get("body", b"")
                     size += len(part)
                     more = message.get("more_body", False)

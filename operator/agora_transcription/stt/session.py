@@ -7,7 +7,6 @@ it to the engine, which takes it as fast as it can; another one tells the client
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from agora_transcription.stt import protocol
 from agora_transcription.stt.arrivals import Arrivals
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind
+from agora_transcription.stt.opening import open_unless
 from agora_transcription.stt.protocol import Close, Refused
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from agora_transcription.stt.metrics import SttMetrics
 
 __all__ = ["FLUSH_SECONDS", "Limits", "Peer", "Session"]
-
-OPEN_SECONDS: Final = 15.0
-"""How long an engine may take to begin a session."""
 
 FLUSH_SECONDS: Final = 10.0
 """How long the last words may take after a stop."""
@@ -191,9 +188,9 @@ class Session:
     async def _live(self) -> _Ending:
         """Open, transcribe, close; answers how it ended."""
         try:
-            opened = await self._open()
-            if isinstance(opened, _Ending):
-                return opened
+            opened = await open_unless(self._ending, self._engine, self._rate)
+            if opened is None:
+                return self._ending.result()
             self._recognition = opened
             try:
                 await self._peer.tell("session-started")
@@ -209,22 +206,6 @@ class Session:
         except Exception:
             logger.exception("Session %s has failed", self.id[:8])
             return _Ending(Close.FAULT, "failed", "the service has failed")
-
-    async def _open(self) -> Recognition | _Ending:
-        """Wait for the engine, and for nothing where the session ends before."""
-        opening = asyncio.ensure_future(self._engine.open(self._rate))
-        try:
-            either: set[asyncio.Future[Any]] = {opening, self._ending}
-            await asyncio.wait(either, timeout=OPEN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if opening.done():
-                return opening.result()
-        finally:
-            if not opening.done():
-                opening.cancel()
-                opening.add_done_callback(_let_go)
-        if self._ending.done():
-            return self._ending.result()
-        return _Ending(Close.FAULT, "no engine", f"the engine has not answered in {OPEN_SECONDS:g} s")
 
     async def _transcribe(self, recognition: Recognition) -> _Ending:
         sending = asyncio.create_task(self._send(recognition), name="stt-send")
@@ -303,15 +284,3 @@ class Session:
                 self._end(_Ending(Close.POLICY, "idle", said, FLUSH_SECONDS))
                 return
             await asyncio.sleep(min(over, idle) - now)
-
-
-def _let_go(opening: asyncio.Future[Recognition]) -> None:
-    """Close what was opened although nobody wants it any more."""
-    with contextlib.suppress(asyncio.CancelledError, EngineFault, EngineClosed):
-        closing = asyncio.ensure_future(opening.result().close())
-        _closing.add(closing)
-        closing.add_done_callback(_closing.discard)
-
-
-_closing: set[asyncio.Future[None]] = set()
-"""Held here until they are done: the event loop holds tasks weakly."""

@@ -122,8 +122,9 @@ class Wire:
 
     def upgrade(self, connection: str, link: Link) -> None:
         """Say that a connection is about to become a WebSocket."""
-        if connection in self._connections:
-            self._connections[connection].link = link
+        known = self._connections.get(connection)
+        if known is not None and (known.link is None or known.link.closed.is_set()):
+            known.link = link
 
     def in_use(self, connection: str, *, used: bool) -> None:
         """Say whether a connection has a session: those that have none for long are closed."""
