@@ -180,6 +180,12 @@ class Manifests(Installation):
         self._overlay = cluster.directory / variant
         self._variant = variant
 
+    def remove(self) -> None:
+        """Leave nothing behind, nor what belongs to no namespace: Helm would not take it for its own."""
+        super().remove()
+        part = ("-l", "app.kubernetes.io/part-of=agora-transcription")
+        self.cluster.kubectl("delete", "crds,clusterroles,clusterrolebindings", *part, "--timeout=60s")
+
     def apply(self) -> None:
         """Apply with the image under test and the simulator for Agora, as an overlay of one's own would have it."""
         repository, _, tag = self.image.rpartition(":")
