@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jiwer
@@ -164,6 +165,12 @@ async def test_a_session_without_audio_ends(engine: LocalEngine) -> None:
     recognition = await engine.open(16000)
     await recognition.finish()
     assert await heard(recognition) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+async def test_a_worker_has_one_thread(engine: LocalEngine) -> None:
+    await recognize(engine, sentences()[6])
+    assert len(list(Path(f"/proc/{engine._workers[0].pid}/task").iterdir())) == 1  # noqa: ASYNC240 - of the kernel
 
 
 # Pressure ------------------------------------------------------------------------------------------------------------

@@ -28,8 +28,9 @@ FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 30.0
 """Seconds before a worker is started again, each pause twice the one before it, until one was ready."""
 
-ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1"}
-"""A worker has one core: threads of the detector would only wait for each other."""
+ENVIRONMENT: Final = {"MOONSHINE_ORT_SINGLE_THREAD": "1", "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
+"""A worker has one thread. The libraries would start one for each core that they see, also those that its container may
+not use, and those wait for each other by spinning: two workers on two cores were eight times as slow with them."""
 
 logger = logging.getLogger(__name__)
 
