@@ -31,7 +31,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-captions test chaos soak stt-load lint fmt docs captions-proto tools image image-test manifests chart-test \
+.PHONY: help demo demo-captions test chaos soak stt-load bench-stt lint fmt docs captions-proto tools image image-test manifests chart-test \
 	argocd-test sbom e2e kind kind-delete requirements clean control-plane page
 
 help: ## Show this list
@@ -57,11 +57,14 @@ page: $(PAGE) ## Build the captions page, which the gateway serves
 stt-load: $(VENV) ## 200 sessions of the Socket.IO service, which come and go for MINUTES (20)
 	MINUTES=$(MINUTES) .venv/bin/pytest tests/stt/test_load.py -m soak -s
 
+bench-stt: $(VENV) ## How well the speech engines hear, and how many can speak at once: the tables of docs/stt.md, 15 minutes
+	PYTHONPATH=tests .venv/bin/python bench/stt/run.py
+
 lint: $(VENV) $(NODE_MODULES) ## Check style, formatting, types and the direction of imports
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	.venv/bin/mypy --explicit-package-bases tests
+	.venv/bin/mypy --explicit-package-bases tests bench
 	.venv/bin/mypy deploy/render.py deploy/release/versions.py deploy/image/loaded_modules.py docs/generate_reference.py
 	.venv/bin/lint-imports
 	cd web && ../$(NODE) node_modules/typescript/bin/tsc --project .

@@ -298,3 +298,36 @@ def test_workers_end_when_their_parent_is_killed() -> None:
         assert len(pids) == 2
         parent.kill()
     wait_until(lambda: not {process.pid for process in living_processes()} & pids)
+
+
+async def test_workers_that_cannot_be_loaded_say_so_and_leave_no_process(tmp_path: Path) -> None:
+    # Moonshine's package is there, and its model is not.
+    (tmp_path / "moonshine_voice").mkdir()
+    (tmp_path / "moonshine_voice" / "__init__.py").touch()
+    engine = LocalEngine("moonshine", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        with pytest.raises(EngineFault, match="the engine moonshine cannot be loaded: ModuleNotFoundError"):
+            await engine.start()
+    assert engine.check()
+    assert not [each for each in living_processes() if each.parent == os.getpid() and "engines.worker" in each.command]
+
+
+async def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agora_transcription.stt.engines.recognizers.find_spec", lambda _: None)
+    with pytest.raises(EngineFault, match=r"moonshine_voice: pip install 'agora-transcription\[stt\]'"):
+        await LocalEngine("moonshine", 1).start()
+
+
+async def test_a_session_that_fails_in_its_worker_leaves_the_others_alone(
+    engine: LocalEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = await engine.open(48000), await engine.open(16000)
+    await bad.send(bytes(3))  # half a sample: the service lets none pass
+    with pytest.raises(EngineFault, match="the engine failed"):
+        await heard(bad)
+    await bad.close()
+    await good.send(sentences()[6].audio)
+    await good.finish()
+    assert "window" in words_of(committed(await heard(good)))
+    assert "a session cannot go on: ValueError in resampling.py, line" in caplog.text

@@ -61,6 +61,8 @@ class Word(IntEnum):
     FAULT = 20
     """A session, or where it is 0 the worker, cannot go on; a message in UTF-8."""
     PONG = 21
+    LOG = 22
+    """Something for the log, in UTF-8."""
 
 
 class FrameError(Exception):

@@ -43,7 +43,7 @@ class LocalEngine:
         hang_seconds: How long a worker may say nothing before it is ended.
     """
 
-    def __init__(self, name: str, workers: int = 0, *, timestamps: bool = True, hang_seconds: float = 10.0) -> None:
+    def __init__(self, name: str, workers: int = 0, *, timestamps: bool = True, hang_seconds: float = 20.0) -> None:
         self._name = name
         self._workers = [
             WorkerProcess(name, timestamps=timestamps, hang_seconds=hang_seconds) for _ in range(workers or cores())
@@ -63,9 +63,14 @@ class LocalEngine:
                 f"the engine {self._name} needs {', '.join(missing)}: pip install 'agora-transcription[stt]'"
             )
         try:
-            await asyncio.gather(*(worker.start() for worker in self._workers))
-        except BaseException:
+            async with asyncio.TaskGroup() as group:
+                for worker in self._workers:
+                    group.create_task(worker.start())
+        except BaseException as error:
             await self.stop()
+            if isinstance(error, BaseExceptionGroup):
+                # What the first one says, the others would say too.
+                raise error.exceptions[0] from None
             raise
 
     async def open(self, sample_rate: int) -> LocalRecognition:
@@ -136,7 +141,7 @@ class LocalRecognition:
 
     async def close(self) -> None:
         """Let go of everything at once."""
-        if not self._results.ended:
+        if self._number in self._worker.sessions:
             self._worker.send(pack(Word.CLOSE, self._number))
         self._results.clear()
         self.end()

@@ -28,6 +28,8 @@ FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 30.0
 """Seconds before a worker is started again, each pause twice the one before it, until one was ready."""
 
+STDERR: Final = 2
+
 ENVIRONMENT: Final = {"MOONSHINE_ORT_SINGLE_THREAD": "1", "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
 """A worker has one thread. The libraries would start one for each core that they see, also those that its container may
 not use, and those wait for each other by spinning: two workers on two cores were eight times as slow with them."""
@@ -127,7 +129,7 @@ class WorkerProcess:
                     str(theirs.fileno()),
                     stdin=asyncio.subprocess.DEVNULL,
                     # Native code prints; the log is where that belongs.
-                    stdout=sys.stderr.fileno(),
+                    stdout=STDERR,
                     env={**os.environ, **ENVIRONMENT},
                     pass_fds=[theirs.fileno()],
                     # A Ctrl-C in the terminal is for the parent, which then lets its sessions end.
@@ -232,6 +234,8 @@ class _Connection(asyncio.Protocol):
             self.decided.set()
         elif frame.word == Word.FAULT and frame.session == 0:
             self.drop(frame.payload.decode())
+        elif frame.word == Word.LOG:
+            logger.error("Worker: %s", frame.payload.decode())
         elif session := self._sessions.get(frame.session):
             session.take(frame)
 

@@ -94,8 +94,8 @@ def load(engine: str, *, timestamps: bool) -> Recognizer:
     Raises:
         EngineFault: They cannot be loaded.
     """
-    module = import_module(f"agora_transcription.stt.engines.{RECOGNIZERS[engine].module}")
     try:
+        module = import_module(f"agora_transcription.stt.engines.{RECOGNIZERS[engine].module}")
         recognizer: Recognizer = module.create(timestamps=timestamps)
     except Exception as error:
         raise EngineFault(f"the engine {engine} cannot be loaded: {type(error).__name__}") from error

@@ -66,7 +66,10 @@ class Aligner:
         decoder = self._decoder
         # As with the first one: what another session has said before must not matter.
         decoder.set_cmn(self._beginning)
-        decoder.set_align_text(" ".join(word for _, words in tokens for word in words))
+        try:
+            decoder.set_align_text(" ".join(word for _, words in tokens for word in words))
+        except RuntimeError:  # its message has the text in it
+            return None
         decoder.start_utt()
         decoder.process_raw(audio, full_utt=True)
         decoder.end_utt()

@@ -10,11 +10,11 @@ recognized before what is still being said, and the sessions take turns.
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import socket
 import sys
+import traceback
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.stt.engines.base import EngineFault
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "main"]
 
 READ_BYTES: Final = 1 << 18
-
-logger = logging.getLogger(__name__)
 
 
 class Worker:
@@ -102,9 +100,8 @@ class Worker:
         before = session.processed_seconds
         try:
             results = step(session)
-        except Exception:
-            # Whatever the native code has thrown, the other sessions have nothing to do with it.
-            logger.exception("A session cannot go on")
+        except Exception as error:  # noqa: BLE001 - whatever native code has thrown, the other sessions go on
+            self._parent.sendall(pack(Word.LOG, payload=_place(error).encode()))
             self._parent.sendall(pack(Word.FAULT, number, b"the engine failed"))
             self._forget(number)
             return True
@@ -124,6 +121,12 @@ class Worker:
         self._sessions.pop(number).close()
 
 
+def _place(error: BaseException) -> str:
+    """What was thrown and where, without its message: that may have a text in it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a session cannot go on: {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+
+
 def main(arguments: list[str]) -> None:
     """Load the models, say so, and work.
 
@@ -131,7 +134,6 @@ def main(arguments: list[str]) -> None:
         arguments: The engine's name, `words` or `none`, and the number of the socket to the parent.
     """
     engine, timestamps, descriptor = arguments
-    logging.basicConfig(format=f"%(levelname)s worker {os.getpid()}: %(message)s")
     with socket.socket(fileno=int(descriptor)) as parent:
         try:
             recognizer = load(engine, timestamps=timestamps == "words")

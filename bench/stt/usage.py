@@ -1,0 +1,34 @@
+"""What processes use, from /proc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(*pids: int) -> float:
+    """Processor time of these processes by now, in seconds."""
+    return sum(sum(map(int, _stat(pid)[11:13])) for pid in pids) / TICKS
+
+
+def memory_megabytes(*pids: int) -> float:
+    """Memory that these processes have and share with none, in MB."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total / 1024
+
+
+def tree(pid: int) -> list[int]:
+    """A process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in tree(int(child)))]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the command's name, which may have blanks in it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
