@@ -46,7 +46,7 @@ class ScriptedRecognition:
     def __init__(self, engine: ScriptedEngine) -> None:
         self.engine = engine
         self.results_to_come: asyncio.Queue[Result | Exception | None] = asyncio.Queue()
-        self.processed_seconds = 0.0
+        self.processed_seconds = self.busy_seconds = 0.0
 
     async def send(self, audio: bytes) -> None:
         if self.engine.fault is not None:

@@ -77,6 +77,7 @@ class ScriptedRecognition:
         self._engine, self._script, self._rate = engine, engine.script, rate
         self._results: asyncio.Queue[Result | Exception | None] = asyncio.Queue()
         self._rest, self._words, self._silence, self.processed_seconds = b"", [""] * 0, 0.0, 0.0
+        self.busy_seconds = 0.0
 
     async def send(self, audio: bytes) -> None:
         self._rest += audio
@@ -86,6 +87,7 @@ class ScriptedRecognition:
             self._rest = self._rest[size:]
             await asyncio.sleep(self._script.speed * WORD_SECONDS)
             self.processed_seconds += WORD_SECONDS
+            self.busy_seconds += self._script.speed * WORD_SECONDS
             self._hear(number)
 
     def _hear(self, number: int) -> None:

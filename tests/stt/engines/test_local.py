@@ -60,6 +60,7 @@ async def recognize(engine: LocalEngine, speech: Speech) -> list[Result]:
     await recognition.finish()
     results = await reading
     assert recognition.processed_seconds == pytest.approx(speech.seconds)
+    assert recognition.busy_seconds > 0
     return results
 
 

@@ -94,6 +94,14 @@ class Recognition(Protocol):
         """How much of the audio that was sent has been worked through."""
         ...
 
+    @property
+    def busy_seconds(self) -> float:
+        """How long that took, by the clock on the wall; 0 where the work is done elsewhere.
+
+        Divided by `processed_seconds` it is the real-time factor: the part of a worker's time that the session takes.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of everything at once; nothing is committed. Can be called at any time, and again."""
         ...

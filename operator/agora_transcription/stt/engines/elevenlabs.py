@@ -122,6 +122,11 @@ class ElevenLabsRecognition:
         """How much has gone there: more is not said."""
         return self._sent / 2 / self._source
 
+    @property
+    def busy_seconds(self) -> float:
+        """None: the work is done at the other end."""
+        return 0.0
+
     async def begun(self) -> None:
         """Wait until the other end has begun the session.
 

@@ -22,9 +22,9 @@ __all__ = [
     "FrameReader",
     "Word",
     "pack",
-    "pack_number",
+    "pack_numbers",
     "pack_result",
-    "unpack_number",
+    "unpack_numbers",
     "unpack_result",
 ]
 
@@ -53,7 +53,7 @@ class Word(IntEnum):
     READY = 16
     """The models are loaded; of no session."""
     PROCESSED = 17
-    """A number: how many seconds of a session's audio have been worked through."""
+    """Two numbers: how many seconds of a session's audio have been worked through, and how many that took."""
     RESULT = 18
     """A result of a session, as JSON."""
     ENDED = 19
@@ -117,21 +117,20 @@ def pack(word: Word, session: int = 0, payload: bytes = b"") -> bytes:
     return _HEADER.pack(len(payload), word, session) + payload
 
 
-def pack_number(word: Word, session: int, number: float) -> bytes:
-    """A frame with a number in it."""
-    return pack(word, session, _NUMBER.pack(number))
+def pack_numbers(word: Word, session: int, *numbers: float) -> bytes:
+    """A frame with numbers in it."""
+    return pack(word, session, b"".join(map(_NUMBER.pack, numbers)))
 
 
-def unpack_number(payload: bytes) -> float:
-    """The number in a frame.
+def unpack_numbers(payload: bytes, count: int) -> list[float]:
+    """The numbers in a frame.
 
     Raises:
-        FrameError: There is none.
+        FrameError: There are not so many.
     """
-    try:
-        return float(_NUMBER.unpack(payload)[0])
-    except struct.error as error:
-        raise FrameError(str(error)) from error
+    if len(payload) != count * _NUMBER.size:
+        raise FrameError(f"{len(payload)} bytes in place of {count} numbers")
+    return [number for (number,) in _NUMBER.iter_unpack(payload)]
 
 
 def pack_result(session: int, result: Result) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.stt.engines.base import EngineFault
-from agora_transcription.stt.engines.frames import Word, pack, pack_number, unpack_number, unpack_result
+from agora_transcription.stt.engines.frames import Word, pack, pack_numbers, unpack_numbers, unpack_result
 from agora_transcription.stt.engines.processes import WorkerProcess
 from agora_transcription.stt.engines.recognizers import RECOGNIZERS, missing_packages
 from agora_transcription.stt.engines.results import ResultQueue
@@ -103,15 +103,21 @@ class LocalRecognition:
         self._second = 2 * sample_rate  # bytes
         self._sent = 0  # bytes
         self._processed = 0.0
+        self._busy = 0.0
         self._results = ResultQueue()
         self._room = asyncio.Event()
         worker.sessions[number] = self
-        worker.send(pack_number(Word.OPEN, number, sample_rate))
+        worker.send(pack_numbers(Word.OPEN, number, sample_rate))
 
     @property
     def processed_seconds(self) -> float:
         """How much of the audio has been worked through."""
         return self._processed
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the worker took for it."""
+        return self._busy
 
     async def send(self, audio: bytes) -> None:
         """Take some audio; waits while two seconds of it have not been worked through.
@@ -155,7 +161,7 @@ class LocalRecognition:
         if frame.word == Word.RESULT:
             self._results.put(unpack_result(frame.payload))
         elif frame.word == Word.PROCESSED:
-            self._processed = unpack_number(frame.payload)
+            self._processed, self._busy = unpack_numbers(frame.payload, 2)
             self._room.set()
         elif frame.word == Word.ENDED:
             self.end()

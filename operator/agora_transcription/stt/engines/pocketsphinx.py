@@ -64,10 +64,12 @@ class PocketSphinxUtterance:
         self._timestamps = timestamps
         self._taken = 0  # bytes
         self._begun = False
+        self._broken = False
         self._closed = False
 
     def text(self, audio: bytes, *, final: bool) -> str:
         """What is said in it."""
+        self._broken = True  # unless all of this goes well
         if len(audio) < self._taken:
             # It was cut before what has been taken of it.
             self._end()
@@ -80,6 +82,7 @@ class PocketSphinxUtterance:
         if final:
             self._end()
         hypothesis = self._decoder.hyp()
+        self._broken = False
         return hypothesis.hypstr if hypothesis else ""
 
     def words(self) -> list[TimedWord] | None:
@@ -92,11 +95,12 @@ class PocketSphinxUtterance:
         ]
 
     def close(self) -> None:
-        """Give the decoder back."""
+        """Give the decoder back, unless it has failed: in what state it is then, nobody knows."""
         if not self._closed:
             self._closed = True
-            self._end()
-            self._give_back(self._decoder)
+            if not self._broken:
+                self._end()
+                self._give_back(self._decoder)
 
     def _end(self) -> None:
         if self._begun:

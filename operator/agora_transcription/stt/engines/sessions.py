@@ -40,6 +40,8 @@ class Session:
         self.processed_seconds = 0.0
         """How much of the audio has been worked through: everything that was said in it has been committed, or is in
         the segment that is still open."""
+        self.busy_seconds = 0.0
+        """How long the worker took for it, by the clock on the wall."""
         self.ended = False
         """Whether there is nothing more to do, ever."""
         self._recognizer = recognizer

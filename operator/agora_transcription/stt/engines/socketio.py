@@ -112,6 +112,11 @@ class SocketIoRecognition:
         """How much has gone there: more is not said."""
         return self._sent / 2 / self._rate
 
+    @property
+    def busy_seconds(self) -> float:
+        """None: the work is done at the other end."""
+        return 0.0
+
     async def begin(self, url: str, key: str | None) -> None:
         """Connect, and wait until the session has begun.
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import time
 import traceback
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.stt.engines.base import EngineFault
-from agora_transcription.stt.engines.frames import FrameReader, Word, pack, pack_number, pack_result, unpack_number
+from agora_transcription.stt.engines.frames import FrameReader, Word, pack, pack_numbers, pack_result, unpack_numbers
 from agora_transcription.stt.engines.recognizers import load
 from agora_transcription.stt.engines.sessions import Session
 
@@ -75,9 +76,8 @@ class Worker:
         if frame.word == Word.PING:
             self._parent.sendall(pack(Word.PONG))
         elif frame.word == Word.OPEN:
-            rate = round(unpack_number(frame.payload))
-            self._sessions[number] = Session(self._recognizer, rate)
-            self._turns.append(number)
+            [rate] = unpack_numbers(frame.payload, 1)
+            self._open(number, round(rate))
         elif session := self._sessions.get(number):
             if frame.word == Word.AUDIO:
                 session.inbox.append(frame.payload)
@@ -85,6 +85,14 @@ class Worker:
                 session.inbox.append(None)
             else:
                 self._forget(number)
+
+    def _open(self, number: int, rate: int) -> None:
+        try:
+            self._sessions[number] = Session(self._recognizer, rate)
+        except Exception as error:  # noqa: BLE001 - as in `_work`
+            self._fail(number, error)
+        else:
+            self._turns.append(number)
 
     def _one(self, step: Step) -> bool:
         """Do a step of the first session that has it to do, which then is the last in line; answers whether one had."""
@@ -97,28 +105,37 @@ class Worker:
     def _work(self, number: int, step: Step) -> bool:
         """Do one step of a session and say what came of it; answers whether there was something to do."""
         session = self._sessions[number]
-        before = session.processed_seconds
+        began = time.monotonic()
         try:
             results = step(session)
         except Exception as error:  # noqa: BLE001 - whatever native code has thrown, the other sessions go on
-            self._parent.sendall(pack(Word.LOG, payload=_place(error).encode()))
-            self._parent.sendall(pack(Word.FAULT, number, b"the engine failed"))
+            self._fail(number, error)
             self._forget(number)
             return True
         if results is None:
             return False
+        session.busy_seconds += time.monotonic() - began
         for result in results:
             self._parent.sendall(pack_result(number, result))
-        if session.processed_seconds > before:
-            self._parent.sendall(pack_number(Word.PROCESSED, number, session.processed_seconds))
+        self._parent.sendall(pack_numbers(Word.PROCESSED, number, session.processed_seconds, session.busy_seconds))
         if session.ended:
             self._parent.sendall(pack(Word.ENDED, number))
             self._forget(number)
         return True
 
+    def _fail(self, number: int, error: Exception) -> None:
+        self._log(error)
+        self._parent.sendall(pack(Word.FAULT, number, b"the engine failed"))
+
     def _forget(self, number: int) -> None:
         self._turns.remove(number)
-        self._sessions.pop(number).close()
+        try:
+            self._sessions.pop(number).close()
+        except Exception as error:  # noqa: BLE001 - as in `_work`: what has failed may fail again here
+            self._log(error)
+
+    def _log(self, error: Exception) -> None:
+        self._parent.sendall(pack(Word.LOG, payload=_place(error).encode()))
 
 
 def _place(error: BaseException) -> str:

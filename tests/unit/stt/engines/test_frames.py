@@ -17,9 +17,9 @@ from agora_transcription.stt.engines.frames import (
     FrameReader,
     Word,
     pack,
-    pack_number,
+    pack_numbers,
     pack_result,
-    unpack_number,
+    unpack_numbers,
     unpack_result,
 )
 
@@ -49,10 +49,10 @@ def test_a_result_comes_out_as_it_went_in(result: Result) -> None:
     assert unpack_result(frame.payload) == result
 
 
-@given(st.floats(allow_nan=False))
-def test_a_number_comes_out_as_it_went_in(number: float) -> None:
-    [frame] = FrameReader().feed(pack_number(Word.PROCESSED, 7, number))
-    assert unpack_number(frame.payload) == number
+@given(st.lists(st.floats(allow_nan=False), max_size=3))
+def test_numbers_come_out_as_they_went_in(numbers: list[float]) -> None:
+    [frame] = FrameReader().feed(pack_numbers(Word.PROCESSED, 7, *numbers))
+    assert unpack_numbers(frame.payload, len(numbers)) == numbers
 
 
 def test_a_frame_that_would_fill_the_memory_is_refused_before_it_does() -> None:
@@ -78,6 +78,7 @@ def test_a_result_that_is_none_is_refused(payload: bytes) -> None:
         unpack_result(payload)
 
 
-def test_a_number_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("payload", [b"", b"1", bytes(16)])
+def test_a_number_that_is_none_is_refused(payload: bytes) -> None:
     with pytest.raises(FrameError):
-        unpack_number(b"1")
+        unpack_numbers(payload, 1)
