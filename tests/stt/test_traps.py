@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -234,6 +235,32 @@ async def test_a_connection_without_a_session_is_closed(run: Run) -> None:
         await busy.stop()
         async with asyncio.timeout(10):
             await busy.gone.wait()
+
+
+@pytest.mark.parametrize("end", ["41", "1"], ids=["the namespace", "the connection"])
+async def test_who_starts_and_leaves_in_one_request_takes_no_room(run: Run, end: str) -> None:
+    async with run(capacity=1) as service:
+        for _ in range(3):
+            async with polling(service) as client:
+                await client.post(START, end)
+        async with calling(service.url) as caller:
+            await caller.start()
+
+
+async def test_who_comes_back_on_the_same_connection_is_not_alone(run: Run) -> None:
+    async with run(alone=0.5) as service, polling(service) as client:
+        await client.post(START)
+        await client.until("session-started")
+        await client.post("41", "40", START)
+        await client.until("session-started")
+        began = time.monotonic()
+        while time.monotonic() - began < 2:  # four times what a connection may be alone
+            assert (await client.post(audio(1))).status_code == 200
+            await asyncio.sleep(0.1)
+        await client.post("41")
+        async with asyncio.timeout(10):
+            while (await client.post("3")).status_code == 200:
+                await asyncio.sleep(0.1)
 
 
 async def test_a_fault_of_the_engine_is_said_and_logged(run: Run) -> None:

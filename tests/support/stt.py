@@ -131,6 +131,9 @@ class Caller:
 
     async def leave(self) -> None:
         await self.sio.disconnect()
+        http = self.sio.eio.http  # which the library leaves open where the server has gone first
+        if http is not None and not http.closed:
+            await http.close()
 
     def _listener(self, event: str) -> Callable[..., None]:
         def listen(payload: dict[str, Any] | None = None) -> None:

@@ -142,10 +142,11 @@ class Hub:
             await self._complain(client, Refused(full, Close.TRY_LATER))
             await client.tell("session-closed", protocol.closed(Close.TRY_LATER, full))
             return
-        client.session = Session(client, self._engine, rate, self._limits, self._metrics)
-        client.told = False
-        client.task = asyncio.create_task(self._live(client, client.session), name="stt-session")
-        self._running[client.session] = client.task
+        session = Session(client, self._engine, rate, self._limits, self._metrics)
+        client.session, client.told = session, False
+        client.task = self._running[session] = asyncio.create_task(session.run(), name="stt-session")
+        # A task that is cancelled before its first step runs no `finally`.
+        client.task.add_done_callback(lambda _: self._ended(client, session))
         self.wire.in_use(client.connection, used=True)
 
     def _full(self) -> tuple[str, str]:
@@ -158,13 +159,10 @@ class Hub:
             return "engine", "the engine is not ready"
         return "", ""
 
-    async def _live(self, client: _Client, session: Session) -> None:
-        try:
-            await session.run()
-        finally:
-            del self._running[session]
-            client.session = client.task = None
-            self.wire.in_use(client.connection, used=False)
+    def _ended(self, client: _Client, session: Session) -> None:
+        del self._running[session]
+        client.session = client.task = None
+        self.wire.in_use(client.connection, used=False)
 
     async def _hear(self, sid: str, *arguments: Any) -> None:  # noqa: ANN401 - JSON is anything
         client = self._clients[sid]

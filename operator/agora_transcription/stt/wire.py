@@ -60,12 +60,14 @@ class _Connection:
     """A connection of Engine.IO, over polling requests or a WebSocket.
 
     Attributes:
-        idle_since: When its last session ended, or it was made; None while there is a session.
+        sessions: How many it has: one that is left ends after the next one has begun.
+        idle_since: When its last session ended, or it was made.
         leaving: Whether it is being ended; what still comes on it is not looked at.
     """
 
     link: Link | None
-    idle_since: float | None = field(default_factory=time.monotonic)
+    sessions: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
     leaving: bool = False
 
 
@@ -127,9 +129,11 @@ class Wire:
             known.link = link
 
     def in_use(self, connection: str, *, used: bool) -> None:
-        """Say whether a connection has a session: those that have none for long are closed."""
-        if connection in self._connections:
-            self._connections[connection].idle_since = None if used else time.monotonic()
+        """Say that a session of a connection begins, or ends: those that have none for long are closed."""
+        known = self._connections.get(connection)
+        if known is not None:
+            known.sessions += 1 if used else -1
+            known.idle_since = time.monotonic()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run something that nobody waits for."""
@@ -168,7 +172,7 @@ class Wire:
             await asyncio.sleep(SWEEP_SECONDS)
             before = time.monotonic() - self._idle
             for connection, known in tuple(self._connections.items()):
-                if known.idle_since is not None and known.idle_since < before:
+                if not known.sessions and known.idle_since < before:
                     self.drop(connection)
 
     async def close(self) -> None:
