@@ -13,7 +13,7 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from agora_transcription import __version__
+from agora_transcription import __version__, shapes
 from agora_transcription.settings import ENVIRONMENT_PREFIX, GatewaySettings, OperatorSettings, SttSettings
 
 if TYPE_CHECKING:
@@ -108,9 +108,10 @@ def _settings(kind: type[S], flags: Mapping[str, Any]) -> S:
     try:
         return kind(**{name: value for name, value in flags.items() if value not in {None, ()}})
     except ValidationError as error:
-        for problem in error.errors():
-            name = str(problem["loc"][0]).replace("_", "-")
-            click.echo(f"--{name}: {problem['msg']}", err=True)
+        # Of a flag the first: behind a wrong item there is a second problem, that there are too few.
+        problems = {problem["loc"][0]: problem["msg"] for problem in reversed(error.errors())}
+        for name in reversed(problems):
+            click.echo(f"--{str(name).replace('_', '-')}: {problems[name].removeprefix('Value error, ')}", err=True)
     except SettingsError as error:
         click.echo(f'{error}: in the environment it must be a JSON list, as ["default"]', err=True)
     sys.exit(2)
@@ -223,17 +224,37 @@ def _namespaced(secret: str) -> tuple[str, str]:
     return namespace, name
 
 
+def _address(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Read an address that is no setting."""
+    try:
+        return shapes.address(value)
+    except ValueError as error:
+        click.echo(f"--listen: {error}", err=True)
+        sys.exit(2)
+
+
 @main.command()
-@click.option("--listen", default="127.0.0.1:8090", show_default=True, metavar="ADDR", help="HOST:PORT to listen on.")
+@click.option(
+    "--listen",
+    default="127.0.0.1:8090",
+    show_default=True,
+    metavar="ADDR",
+    callback=_address,
+    help="HOST:PORT to listen on.",
+)
 @click.option("--faults", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Faults to begin with.")
 def simulator(listen: str, faults: str | None) -> None:
     """Run an Agora on this machine: both APIs, stricter than the real one (docs/simulator.md)."""
     from agora_transcription.simulator.faults import read_faults
     from agora_transcription.simulator.options import SimulatorOptions
     from agora_transcription.simulator.server import run
+    from agora_transcription.telemetry.addresses import AddressError
 
     try:
         run(listen, SimulatorOptions(), read_faults(Path(faults)) if faults else ())
+    except AddressError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
 

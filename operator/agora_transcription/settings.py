@@ -8,10 +8,12 @@ A setting `agora_url` of the operator is the flag `--agora-url` and the environm
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agora_transcription import shapes
 
 __all__ = ["ENVIRONMENT_PREFIX", "GATEWAY_PREFIX", "STT_PREFIX", "GatewaySettings", "OperatorSettings", "SttSettings"]
 
@@ -23,16 +25,19 @@ STT_PREFIX = f"{ENVIRONMENT_PREFIX}STT_"
 POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where Kubernetes tells a Pod its namespace."""
 
+RELAYS: Final = ("elevenlabs", "socketio")
+"""Engines of stt that hand the audio on."""
+
+T = TypeVar("T")
+
 
 # What every process has.
 Kubeconfig = Annotated[
     str | None,
     Field(description="Kubeconfig file; without it KUBECONFIG, then the Pod's service account, then ~/.kube/config."),
 ]
-MetricsAddress = Annotated[str, Field(description="HOST:PORT of /metrics; empty for none.", pattern=r"^$|^\S*:\d+$")]
-HealthAddress = Annotated[
-    str, Field(description="HOST:PORT of /healthz and /readyz; empty for none.", pattern=r"^$|^\S*:\d+$")
-]
+MetricsAddress = Annotated[shapes.AddressOrNone, Field(description="HOST:PORT of /metrics; empty for none.")]
+HealthAddress = Annotated[shapes.AddressOrNone, Field(description="HOST:PORT of /healthz and /readyz; empty for none.")]
 LogFormat = Annotated[Literal["text", "json"], Field(description="Format of the log lines.")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines shown.")]
 
@@ -46,14 +51,14 @@ Anonymous = Annotated[
     Field(description="Let anybody call who reaches the address, without a key: for a laptop.", validate_default=True),
 ]
 AllowOrigin = Annotated[
-    tuple[str, ...],
+    tuple[shapes.Origin, ...],
     Field(
         description="Origin of web pages that may call, as https://app.example.com, or * for all; "
         "can be given several times (JSON list in the environment)."
     ),
 ]
 TrustedProxy = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$")], ...],
+    tuple[shapes.Network, ...],
     Field(
         description="Address or network of a proxy whose X-Forwarded-For counts; "
         "can be given several times (JSON list in the environment)."
@@ -73,9 +78,7 @@ class OperatorSettings(BaseSettings):
             description="Namespace to watch, can be given several times (JSON list in the environment); all without it."
         ),
     ] = ()
-    agora_url: Annotated[
-        str, Field(description="Base URL of Agora's REST API.", pattern=r"^https?://[^/\s@]+(/\S*)?$")
-    ] = "https://api.agora.io"
+    agora_url: Annotated[shapes.HttpUrl, Field(description="Base URL of Agora's REST API.")] = "https://api.agora.io"
     agora_api: Annotated[
         Literal["v7", "v6"],
         Field(description="API for tasks whose spec names none; tasks that have started keep theirs."),
@@ -100,20 +103,14 @@ class OperatorSettings(BaseSettings):
         Field(description="Namespace of the Lease; without it the Pod's.", validate_default=True),
     ] = None
     lease_name: Annotated[
-        str,
-        Field(
-            description="Name of the Lease: one for the replicas of an operator, each operator its own.",
-            pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
-        ),
+        shapes.ObjectName,
+        Field(description="Name of the Lease: one for the replicas of an operator, each operator its own."),
     ] = "agora-transcription-operator"
     metrics_address: MetricsAddress = ":9090"
     health_address: HealthAddress = ":8080"
     webhook_address: Annotated[
-        str,
-        Field(
-            description="HOST:PORT of /agora/notifications, for Agora's webhooks; empty for none.",
-            pattern=r"^$|^\S*:\d+$",
-        ),
+        shapes.AddressOrNone,
+        Field(description="HOST:PORT of /agora/notifications, for Agora's webhooks; empty for none."),
     ] = ""
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
@@ -133,14 +130,10 @@ class GatewaySettings(BaseSettings):
 
     kubeconfig: Kubeconfig = None
     namespace: Annotated[
-        str | None,
-        Field(
-            description="Namespace of the tasks; without it the Pod's.",
-            pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
-            validate_default=True,
-        ),
+        shapes.Namespace | None,
+        Field(description="Namespace of the tasks; without it the Pod's.", validate_default=True),
     ] = None
-    listen: Annotated[str, Field(description="HOST:PORT of the API.", pattern=r"^\S*:\d+$")] = "127.0.0.1:4321"
+    listen: Annotated[shapes.Address, Field(description="HOST:PORT of the API.")] = "127.0.0.1:4321"
     metrics_address: MetricsAddress = ":9091"
     health_address: HealthAddress = ":8082"
     api_keys_file: ApiKeysFile = None
@@ -177,7 +170,7 @@ class GatewaySettings(BaseSettings):
         float, Field(ge=1, le=300, description="Seconds that a stop may take until Agora has stopped the task.")
     ] = 20.0
     language: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}-[A-Z]{2}(-[a-z]+)?$")], ...],
+        tuple[shapes.LanguageCode, ...],
         Field(
             min_length=1,
             max_length=4,
@@ -185,11 +178,7 @@ class GatewaySettings(BaseSettings):
         ),
     ] = ("en-US",)
     credentials_secret: Annotated[
-        str,
-        Field(
-            description="Secret of the tasks' account, which the operator reads.",
-            pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
-        ),
+        shapes.ObjectName, Field(description="Secret of the tasks' account, which the operator reads.")
     ] = "agora-credentials"  # noqa: S105 - a name
     idle_timeout: Annotated[
         int, Field(ge=5, le=259200, description="Seconds after which Agora ends a task in an empty channel.")
@@ -198,18 +187,12 @@ class GatewaySettings(BaseSettings):
         int, Field(ge=0, description="Seconds after which a task is ended that nobody has stopped; 0 for never.")
     ] = 14400
     captions_url: Annotated[
-        str | None,
-        Field(
-            description="URL of a simulator whose captions the page shows, instead of those of Agora's channel.",
-            pattern=r"^https?://[^/\s@]+(/\S*)?$",
-        ),
+        shapes.HttpUrl | None,
+        Field(description="URL of a simulator whose captions the page shows, instead of those of Agora's channel."),
     ] = None
     stt_url: Annotated[
-        str | None,
-        Field(
-            description="URL of the Socket.IO service, as browsers reach it, for the page's microphone and files.",
-            pattern=r"^https?://[^/\s@]+(/\S*)?$",
-        ),
+        shapes.HttpUrl | None,
+        Field(description="URL of the Socket.IO service, as browsers reach it, for the page's microphone and files."),
     ] = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
@@ -237,9 +220,7 @@ class SttSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=STT_PREFIX, frozen=True)
 
-    listen: Annotated[str, Field(description="HOST:PORT of the Socket.IO service.", pattern=r"^\S*:\d+$")] = (
-        "127.0.0.1:4322"
-    )
+    listen: Annotated[shapes.Address, Field(description="HOST:PORT of the Socket.IO service.")] = "127.0.0.1:4322"
     metrics_address: MetricsAddress = ":9092"
     health_address: HealthAddress = ":8083"
     engine: Annotated[
@@ -272,11 +253,10 @@ class SttSettings(BaseSettings):
         Field(description="Whether the times of words are sent after a committed text, where they can be known."),
     ] = "words"
     relay_url: Annotated[
-        str | None,
+        shapes.RelayUrl | None,
         Field(
             description="Where a relay leads to: wss://HOST/PATH?QUERY of an ElevenLabs-compatible service, "
             "https://HOST of a Socket.IO one.",
-            pattern=r"^(https?|wss?)://[^/\s@]+(/\S*)?$",
             validate_default=True,
         ),
     ] = None
@@ -292,14 +272,25 @@ class SttSettings(BaseSettings):
     @field_validator("relay_url")
     @classmethod
     def _needed_by_relays(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None and info.data.get("engine") in {"elevenlabs", "socketio"}:
+        if value is None and info.data.get("engine") in RELAYS:
             raise ValueError("must be given for a relay, which --engine names")
+        return value
+
+    @field_validator("relay_url", "relay_key_file")
+    @classmethod
+    def _needed_by_no_other(cls, value: T, info: ValidationInfo) -> T:
+        engine = info.data.get("engine")
+        if value is not None and engine is not None and engine not in RELAYS:
+            raise ValueError(f"the engine {engine} is no relay: give --engine {' or '.join(RELAYS)} as well")
         return value
 
 
 def _either(anonymous: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - a setting's value
-    if anonymous == (info.data.get("api_keys_file") is not None):
-        raise ValueError("give either it or --api-keys-file")
+    keys = info.data.get("api_keys_file") is not None
+    if anonymous and keys:
+        raise ValueError("not together with --api-keys-file")
+    if not anonymous and not keys:
+        raise ValueError("give --api-keys-file FILE or, on a laptop, --anonymous")
     return anonymous
 
 

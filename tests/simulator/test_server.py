@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from agora_transcription.simulator import Account, Fault, SimulatorOptions, create_app, serving
+from agora_transcription.telemetry.addresses import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -123,15 +124,8 @@ async def test_answers_are_not_held_back_by_the_kernel(http: httpx.AsyncClient) 
     assert loop.time() - begun < 50 * 0.04
 
 
-@pytest.mark.parametrize("listen", ["8090", "localhost", "127.0.0.1:", "127.0.0.1:http"])
-async def test_malformed_addresses_are_refused(listen: str) -> None:
-    with pytest.raises(ValueError, match="write host:port"):
-        async with serving(create_app(OPTIONS), listen):
-            pass
-
-
 async def test_address_in_use_is_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(AddressError, match="in use"):
         async with serving(create_app(OPTIONS), f"127.0.0.1:{taken.getsockname()[1]}"):
             pass
 

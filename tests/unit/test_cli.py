@@ -281,6 +281,77 @@ def test_the_socketio_service_says_what_it_needs(flags: list[str], flag: str) ->
     assert flag in result.output
 
 
+ADDRESS = "must be HOST:PORT, with a port of 0 to 65535, as 127.0.0.1:8080"
+URL = "must be a URL, http://HOST or https://HOST, without a user in it"
+ORIGIN = "must be *, or an origin as browsers send it, as https://app.example.com: in lower case, without a path"
+GATEWAY = "gateway --namespace a --anonymous"
+STT = "stt --anonymous"
+
+
+@pytest.mark.parametrize("text", ["4322", "localhost", "127.0.0.1:", "127.0.0.1:99999", "a:http", "a..b:1", "a b:1"])
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("operator", "--metrics-address"),
+        ("operator", "--webhook-address"),
+        (GATEWAY, "--listen"),
+        (GATEWAY, "--health-address"),
+        (STT, "--listen"),
+        (STT, "--metrics-address"),
+        ("simulator", "--listen"),
+    ],
+)
+def test_what_cannot_be_listened_on_is_refused_in_a_sentence(command: str, flag: str, text: str) -> None:
+    result = invoke(*command.split(), flag, text)
+    assert (result.exit_code, result.output) == (2, f"{flag}: {ADDRESS}\n")
+
+
+def test_an_address_of_another_machine_is_refused_by_the_simulator() -> None:
+    result = invoke("simulator", "--listen", "192.0.2.1:1")
+    assert result.exit_code == 2
+    assert result.output.startswith("--listen: cannot listen on 192.0.2.1:1: ")
+
+
+NO_RELAY = "the engine moonshine is no relay: give --engine elevenlabs or socketio as well"
+
+
+@pytest.mark.parametrize(
+    ("command", "complaints"),
+    [
+        ("stt", ["--anonymous: give --api-keys-file FILE or, on a laptop, --anonymous"]),
+        (f"{STT} --api-keys-file keys", ["--anonymous: not together with --api-keys-file"]),
+        (
+            "gateway",
+            [
+                "--namespace: must be given outside of a Pod",
+                "--anonymous: give --api-keys-file FILE or, on a laptop, --anonymous",
+            ],
+        ),
+        (f"{GATEWAY} --api-keys-file keys", ["--anonymous: not together with --api-keys-file"]),
+        ("operator --leader-elect", ["--lease-namespace: must be given with --leader-elect outside of a Pod"]),
+        ("operator --agora-url api.agora.io", [f"--agora-url: {URL}"]),
+        (f"{GATEWAY} --captions-url foo", [f"--captions-url: {URL}"]),
+        (f"{GATEWAY} --stt-url ws://a", [f"--stt-url: {URL}"]),
+        (f"{GATEWAY} --allow-origin foo", [f"--allow-origin: {ORIGIN}"]),
+        (f"{STT} --allow-origin https://a/", [f"--allow-origin: {ORIGIN}"]),
+        (f"{STT} --trusted-proxy proxy", ["--trusted-proxy: must be an address or a network, as 10.0.0.0/8"]),
+        (f"{GATEWAY} --language english", ["--language: must be a language as Agora writes it, as en-US"]),
+        (
+            f"{STT} --engine socketio --relay-url foo",
+            [
+                "--relay-url: must be a URL that begins with wss://, https://, ws:// or http://, without a user in it",
+            ],
+        ),
+        (f"{STT} --engine socketio", ["--relay-url: must be given for a relay, which --engine names"]),
+        (f"{STT} --relay-url https://a", [f"--relay-url: {NO_RELAY}"]),
+        (f"{STT} --relay-key-file key", [f"--relay-key-file: {NO_RELAY}"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(command: str, complaints: list[str]) -> None:
+    result = invoke(*command.split())
+    assert (result.exit_code, result.output.splitlines()) == (2, complaints)
+
+
 def test_the_socketio_service_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("agora_transcription.stt.")]:
         monkeypatch.delitem(sys.modules, name)

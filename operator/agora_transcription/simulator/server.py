@@ -13,8 +13,10 @@ import uvicorn
 import uvloop
 
 from agora_transcription.serving.server import AbortableProtocol, Server
+from agora_transcription.shapes import address
 from agora_transcription.simulator.app import create_app
 from agora_transcription.simulator.notifications import deliver
+from agora_transcription.telemetry.addresses import host_and_port, named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -42,7 +44,7 @@ def run(listen: str, options: SimulatorOptions, faults: Sequence[Fault] = ()) ->
 
     Raises:
         ValueError: When `listen` is no address.
-        OSError: When it cannot be listened on.
+        AddressError: When it cannot be listened on.
     """
     uvloop.run(_serve_until_signalled(create_app(options, faults=faults), listen))
 
@@ -57,9 +59,10 @@ async def serving(app: FastAPI, listen: str = "127.0.0.1:0") -> AsyncIterator[st
 
     Raises:
         ValueError: When `listen` is no address.
-        OSError: When it cannot be listened on.
+        AddressError: When it cannot be listened on.
     """
-    host, port = _address(listen)
+    host, port = host_and_port(address(listen))
+    host = host or "0.0.0.0"  # noqa: S104 - ":8090" says so
     config = uvicorn.Config(
         app,
         http=AbortableProtocol,
@@ -74,7 +77,9 @@ async def serving(app: FastAPI, listen: str = "127.0.0.1:0") -> AsyncIterator[st
     )
     server = _Server(config)
     # Bound here: uvicorn answers an address in use by exiting the process.
-    with _bound(host, port) as bound:
+    with named("--listen", listen):
+        bound = _bound(host, port)
+    with bound:
         serving_task = asyncio.create_task(server.serve(sockets=[bound]))
         delivering = asyncio.create_task(deliver(app.state.world))
         try:
@@ -113,13 +118,6 @@ async def _serve_until_signalled(app: FastAPI, listen: str) -> None:
     async with serving(app, listen) as url:
         click.echo(f"Agora simulator listening on {url}")
         await signalled.wait()
-
-
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit():
-        raise ValueError(f"{listen!r} is no address: write host:port, as 127.0.0.1:8090")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":8090" says so
 
 
 def _bound(host: str, port: int) -> socket.socket:
