@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import jiwer
 import pytest
 
+from agora_transcription.stt.engines import processes
 from agora_transcription.stt.engines.base import EngineFault, Kind
 from agora_transcription.stt.engines.local import WINDOW_SECONDS, LocalEngine
 from support.processes import living_processes, wait_until
@@ -247,6 +248,44 @@ async def test_a_worker_that_dies_fails_its_own_sessions_and_is_started_again(tw
     await until(lambda: first._worker.ready)
     assert first._worker.pid != victim
     assert "window" in words_of(committed(await recognize(two_workers, sentences()[6])))
+
+
+async def test_a_worker_that_is_left_alone_takes_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "FIRST_PAUSE", 600)  # none comes back while this test looks
+    engine = LocalEngine("pocketsphinx", 2, sessions=3)
+    await engine.start()
+    try:
+        sessions = [await engine.open(16000) for _ in range(3)]
+        victim, left = sorted(engine._workers, key=lambda worker: len(worker.sessions))
+        assert (len(victim.sessions), len(left.sessions)) == (1, 2)
+        assert victim.pid
+        os.kill(victim.pid, signal.SIGKILL)
+        await until(lambda: not victim.sessions)
+        with pytest.raises(EngineFault, match="no room") as caught:
+            await engine.open(16000)
+        assert caught.value.code == 1013
+        assert engine.check() is None
+        await next(session for session in sessions if session._worker is left).close()
+        assert (await engine.open(16000))._worker is left
+    finally:
+        await engine.stop()
+
+
+async def test_a_worker_is_started_again_whatever_kept_it_from_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = LocalEngine("pocketsphinx", 1)
+    await engine.start()
+    try:
+        monkeypatch.setitem(processes.ENVIRONMENT, "IMPOSSIBLE", "\0")
+        [worker] = engine._workers
+        assert worker.pid
+        os.kill(worker.pid, signal.SIGKILL)
+        await until(lambda: "ValueError: embedded null byte" in caplog.text)
+        monkeypatch.delitem(processes.ENVIRONMENT, "IMPOSSIBLE")
+        await until(lambda: worker.ready)
+    finally:
+        await engine.stop()
 
 
 async def test_a_worker_that_hangs_is_ended_and_started_again(two_workers: LocalEngine) -> None:

@@ -74,11 +74,14 @@ def captions_router(stage: Stage) -> APIRouter:
 
 
 def moonshine() -> Engine:
-    """The engine for audio, with its model in its package; one process of it is enough."""
+    """The engine for audio, with its model in its package; one process is enough, though with many it is slow."""
     from agora_transcription.settings import SttSettings  # noqa: PLC0415 - only those who attach audio need it
     from agora_transcription.stt.engines import create  # noqa: PLC0415 - the same
 
-    return create(SttSettings(engine="moonshine", anonymous=True, api_keys_file=None, workers=1, timestamps="none"))
+    settings = SttSettings(
+        engine="moonshine", anonymous=True, api_keys_file=None, workers=1, max_sessions=32, timestamps="none"
+    )
+    return create(settings)
 
 
 async def _content(request: Request) -> bytes:

@@ -24,4 +24,9 @@ def create(settings: SttSettings) -> Engine:
         return SocketIoEngine(settings)
     from agora_transcription.stt.engines.local import LocalEngine  # noqa: PLC0415 - the same
 
-    return LocalEngine(settings.engine, settings.workers, timestamps=settings.timestamps == "words")
+    return LocalEngine(
+        settings.engine,
+        settings.workers,
+        sessions=settings.max_sessions,
+        timestamps=settings.timestamps == "words",
+    )

@@ -39,18 +39,22 @@ class LocalEngine:
     Args:
         name: Which.
         workers: How many processes; 0 for one per processor core.
+        sessions: How many at once, shared out among the workers; 0 for as many as these are good for.
         timestamps: Whether the times of words are wanted.
         hang_seconds: How long a worker may say nothing before it is ended.
     """
 
-    def __init__(self, name: str, workers: int = 0, *, timestamps: bool = True, hang_seconds: float = 20.0) -> None:
+    def __init__(
+        self, name: str, workers: int = 0, *, sessions: int = 0, timestamps: bool = True, hang_seconds: float = 20.0
+    ) -> None:
         self._name = name
         self._workers = [
             WorkerProcess(name, timestamps=timestamps, hang_seconds=hang_seconds) for _ in range(workers or cores())
         ]
         self._numbers = count(1)
         self.model = RECOGNIZERS[name].name
-        self.capacity = RECOGNIZERS[name].sessions * len(self._workers)
+        self.capacity = sessions or RECOGNIZERS[name].sessions * len(self._workers)
+        self._most = math.ceil(self.capacity / len(self._workers))
 
     async def start(self) -> None:
         """Start the workers, and wait until each has loaded its models.
@@ -76,13 +80,17 @@ class LocalEngine:
     async def open(self, sample_rate: int) -> LocalRecognition:
         """Begin a session on the worker that has fewest.
 
+        Each has its share of the capacity and no more: those of one that has failed would be too many for the others.
+
         Raises:
-            EngineFault: 1013: no worker is ready.
+            EngineFault: 1013: no worker is ready, or those that are have no room.
         """
         ready = [worker for worker in self._workers if worker.ready]
         if not ready:
             raise EngineFault("no worker of the engine is ready", 1013)
         worker = min(ready, key=lambda worker: len(worker.sessions))
+        if len(worker.sessions) >= self._most:
+            raise EngineFault("the workers of the engine that are ready have no room", 1013)
         return LocalRecognition(worker, next(self._numbers), sample_rate)
 
     def check(self) -> str | None:

@@ -104,17 +104,20 @@ class WorkerProcess:
         """See to it that there is one."""
         pause = FIRST_PAUSE
         while True:
-            if self.ready:
+            try:
+                if not self.ready:
+                    await self._launch()
+                pause = FIRST_PAUSE
                 reason = await self._watch()
                 logger.error("Worker %s has ended: %s; %d sessions fail", self.pid, reason, len(self.sessions))
                 await self._end("the engine's worker has failed")
-                pause = FIRST_PAUSE
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-            try:
-                await self._launch()
             except (EngineFault, OSError) as error:
                 logger.error("A worker cannot be started: %s", error)  # noqa: TRY400 - the message says it all
+            except Exception:
+                # Whatever it is, nobody else would ever start it again.
+                logger.exception("A worker cannot be kept")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _launch(self) -> None:
         ours, theirs = socket.socketpair()
