@@ -55,6 +55,7 @@ class Script:
         unready: What is wrong with it.
         alone: Seconds that a connection may have no session: no setting of the service.
         connections: Clients at the same time: the same.
+        upgrading: Seconds that a connection may take from polling to a WebSocket: the same.
     """
 
     speed: float = 0.0
@@ -68,6 +69,7 @@ class Script:
     unready: str | None = None
     alone: float = hub.IDLE_SECONDS
     connections: int = door.MAX_CONNECTIONS
+    upgrading: float = wire.UPGRADE_SECONDS
 
 
 class ScriptedRecognition:
@@ -175,6 +177,7 @@ def main() -> None:
     script = Script(**json.loads(os.environ["SCRIPT"]))
     engines.create = create
     door.MAX_CONNECTIONS = script.connections  # type: ignore[misc]
+    wire.UPGRADE_SECONDS = script.upgrading  # type: ignore[misc]
     hub.IDLE_SECONDS, wire.SWEEP_SECONDS = script.alone, min(wire.SWEEP_SECONDS, script.alone / 4)  # type: ignore[misc]
     cli.main()
 

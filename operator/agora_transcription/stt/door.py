@@ -7,7 +7,6 @@ that it belongs to that connection.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
@@ -18,6 +17,7 @@ from urllib.parse import parse_qs
 from agora_transcription.serving.callers import RateLimit, caller_of
 from agora_transcription.serving.keys import FileProblem, key_of, keys_in
 from agora_transcription.stt import packets
+from agora_transcription.stt.intake import Frames, TooLong, Unread, body_of
 from agora_transcription.stt.protocol import PATH
 from agora_transcription.stt.wire import Link
 
@@ -40,11 +40,8 @@ MAX_CONNECTIONS: Final = 1000
 FAILURES_PER_MINUTE: Final = 60
 """Of one address, without a key that counts; a client that is refused comes back every few seconds, for ever."""
 
-MAX_UNREAD: Final = 4 * packets.MAX_MESSAGE
-"""Bytes of a body that is refused, up to which it is read: who is still writing does not see the answer."""
-
-READ_SECONDS: Final = 10.0
-"""How long a body may take to come."""
+POLLING: Final = frozenset({"GET", "POST"})
+"""What a client by polling sends, each one after the other."""
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +80,7 @@ class _Asked:
 
 
 class Door:
-    """Lets in."""
+    """The admission middleware."""
 
     def __init__(self, settings: SttSettings, hub: Hub, metrics: SttMetrics) -> None:
         self._keys = settings.api_keys_file
@@ -116,6 +113,8 @@ class Door:
             return None if self._hub.wire.knows(asked.connection) else _Refusal(400, "there is no such connection")
         if asked.method == "OPTIONS":
             return None
+        if asked.method != "GET":
+            return _Refusal(400, "a connection begins with a GET")
         return self._admit(asked)
 
     def _permits(self, origin: str) -> bool:
@@ -133,7 +132,7 @@ class Door:
             self._metrics.rejected.labels("throttled" if wait else "key").inc()
             if wait:
                 return _Refusal(429, "too many connections without a key", wait)
-            return _Refusal(401, "an API key is required: x-api-key: KEY")
+            return _Refusal(401, "an API key is required, x-api-key: KEY; it is missing or not known")
         if self._hub.draining:
             self._metrics.rejected.labels("draining").inc()
             return _Refusal(503, "the service stops", 1)
@@ -159,31 +158,42 @@ class Door:
     async def _serve_websocket(self, scope: Message, asked: _Asked, receive: Receive, send: Send) -> None:
         link = Link(scope["state"]["abort"])
         scope["state"]["link"] = link
-        if asked.connection:
-            self._hub.wire.upgrade(asked.connection, link)
-        upgrades = 2 if asked.connection else 0
-
-        async def checked() -> Message:
-            """Receive; an end instead of what no client of the protocol sends."""
-            nonlocal upgrades
-            message = await receive()
-            if message["type"] != "websocket.receive":
-                return message
-            text = message.get("text")
-            if text is not None and upgrades and packets.is_upgrade_frame(text):
-                upgrades -= 1
-                return message
-            if text is not None and packets.is_frame(text):
-                return message
-            self._metrics.dropped.labels("malformed").inc()
-            return {"type": "websocket.disconnect", "code": 1002}
-
         try:
-            await self._hub.wire.sio.handle_request(scope, checked, send)
+            if not asked.connection:
+                await self._hub.wire.sio.handle_request(scope, self._frames(link, receive), send)
+                return
+            with self._hub.wire.upgrading(asked.connection, link) as upgraded:
+                if upgraded is None:
+                    await self._refuse(_Refusal(400, "the connection has a WebSocket already"), scope, asked, send)
+                    return
+                frames = self._frames(link, receive, upgraded)
+                await self._hub.wire.sio.handle_request(scope, frames, send)
         finally:
             link.closed.set()
 
+    def _frames(self, link: Link, receive: Receive, upgraded: Callable[[], None] | None = None) -> Frames:
+        async def overflow() -> bool:
+            connection = self._hub.wire.connection_of(link)
+            return await self._hub.overflow(connection, f"a message may have {packets.MAX_MESSAGE} bytes")
+
+        def malformed() -> None:
+            self._metrics.dropped.labels("malformed").inc()
+            logger.info("A WebSocket is closed: what came on it is no packet that the service takes")
+
+        return Frames(receive, overflow, malformed, upgrade=upgraded)
+
     async def _serve_request(self, scope: Message, asked: _Asked, receive: Receive, send: Send) -> None:
+        if not asked.connection or asked.method not in POLLING:
+            await self._serve_polling(scope, asked, receive, send)
+            return
+        with self._hub.wire.polling(asked.connection, asked.method) as alone:
+            if alone:
+                await self._serve_polling(scope, asked, receive, send)
+            else:
+                refusal = _Refusal(400, "another request of the connection is under way")
+                await self._refuse(refusal, scope, asked, send)
+
+    async def _serve_polling(self, scope: Message, asked: _Asked, receive: Receive, send: Send) -> None:
         body = b""
         if asked.method == "POST":
             read = await self._read(asked, receive)
@@ -201,32 +211,19 @@ class Door:
         await self._hub.wire.sio.handle_request({**scope, "headers": headers}, again, send)
 
     async def _read(self, asked: _Asked, receive: Receive) -> bytes | _Refusal:
-        """Read and check a body; one that has too many packets is empty, and the client is told."""
-        declared = int(asked.headers.get("content-length", "0"))
-        body, size, more = bytearray(), declared if declared > MAX_UNREAD else 0, True
+        """Read and check a body; one that has too much in it is empty, and the client is told."""
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                while more and size <= MAX_UNREAD:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        return _Refusal(400, "the body has not come")  # which nobody reads, and the log says
-                    part = message.get("body", b"")
-                    size += len(part)
-                    more = message.get("more_body", False)
-                    body += part if size <= packets.MAX_MESSAGE else b""
-        except TimeoutError:
-            return _Refusal(408, f"the body has not come in {READ_SECONDS:g} s")
-        if size > packets.MAX_MESSAGE:
-            self._metrics.dropped.labels("batch").inc()
-            return _Refusal(413, f"a request may have {packets.MAX_MESSAGE} bytes")
-        try:
-            batch = packets.split(bytes(body))
+            batch = packets.split(await body_of(receive, int(asked.headers.get("content-length", "0"))))
+        except Unread as unread:
+            return _Refusal(unread.status, str(unread))
+        except TooLong:
+            await self._hub.overflow(asked.connection, f"a request may have {packets.MAX_MESSAGE} bytes")
+            return b""
         except packets.Malformed:
             self._metrics.dropped.labels("malformed").inc()
             self._hub.wire.drop(asked.connection)
             return _Refusal(400, "no packets of Socket.IO")
         if len(batch) > packets.MAX_BATCH:
-            self._metrics.dropped.labels("batch").inc()
-            await self._hub.overflow(asked.connection)
+            await self._hub.overflow(asked.connection, f"a request may have {packets.MAX_BATCH} packets")
             return b""
-        return bytes(body)
+        return packets.join(batch)

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from agora_transcription.stt import packets, protocol
+from agora_transcription.stt import protocol
 from agora_transcription.stt.metrics import STATES
 from agora_transcription.stt.protocol import Close, Refused
 from agora_transcription.stt.session import Limits, Session
@@ -85,16 +85,25 @@ class Hub:
         for state in STATES:
             metrics.sessions.labels(state).set_function(self._counter(state))
 
-    async def overflow(self, connection: str) -> None:
-        """Say that a polling request of a client had too many packets, of which none was acted on."""
+    async def overflow(self, connection: str, message: str) -> bool:
+        """Say that more has come at once than is taken, of which nothing was acted on; a session ends for it.
+
+        Args:
+            connection: Where.
+            message: What may come at once.
+
+        Returns:
+            Whether there is anybody who could be told.
+        """
+        self._metrics.dropped.labels("batch").inc()
         client = next((each for each in self._clients.values() if each.connection == connection), None)
         if client is None:
-            return
-        message = f"a request may have {packets.MAX_BATCH} packets"
+            return False
         if client.session is not None:
             client.session.fail(message, Close.TOO_BIG)
         else:
             await self._complain(client, Refused(message, Close.TOO_BIG))
+        return True
 
     async def drain(self, seconds: float) -> None:
         """Let nobody in any more, end the sessions with their last words, and then the connections.

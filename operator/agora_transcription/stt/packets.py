@@ -2,19 +2,23 @@
 
 The library trusts its clients: a packet that cannot be read leaves a task behind, raises in its read loop, or is
 answered 200 and lost. Here it is a refusal, and the connection is closed. Of Socket.IO's packets the protocol needs
-three: CONNECT, DISCONNECT and EVENT; nobody here asks for an acknowledgement or takes binary attachments.
+three: CONNECT, DISCONNECT and EVENT; nobody here asks for an acknowledgement. An event with binary attachments is read
+without them, so that it can be refused as any other one.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engineio.payload import Payload
-from socketio.packet import CONNECT, DISCONNECT, EVENT
+from socketio.packet import BINARY_EVENT, CONNECT, DISCONNECT, EVENT
 from socketio.packet import Packet as AnyPacket
 
-__all__ = ["MAX_BATCH", "MAX_MESSAGE", "Malformed", "Packet", "is_frame", "is_upgrade_frame", "split"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MAX_BATCH", "MAX_MESSAGE", "Malformed", "Packet", "is_frame", "join", "split"]
 
 MAX_MESSAGE: Final = 1_000_000
 """Bytes of a WebSocket message or of a polling request: above what the protocol allows, so that it can say so."""
@@ -31,6 +35,9 @@ Payload.max_decode_packets = MAX_BATCH
 FRAME: Final = re.compile(r"[13]|4[0-6].*", re.DOTALL)
 """CLOSE, PONG or a MESSAGE with a Socket.IO packet."""
 
+ATTACHMENT: Final = re.compile(r"b[A-Za-z0-9+/]*={0,2}")
+"""A binary message, as a polling request has it."""
+
 SEPARATOR: Final = "\x1e"
 
 
@@ -41,13 +48,20 @@ class Malformed(Exception):
 class Packet(AnyPacket):  # type: ignore[misc]  # published without types
     """A Socket.IO packet; reading one raises `Malformed` where it is not one of those that the service takes."""
 
+    packet_type: int
+
     def decode(self, encoded_packet: object) -> int:
         """Read a packet; answers that no attachments follow."""
         try:
-            if not isinstance(encoded_packet, str) or super().decode(encoded_packet):
+            if not isinstance(encoded_packet, str):
                 raise Malformed
+            attachments = super().decode(encoded_packet)
         except (ValueError, RecursionError, IndexError, TypeError):
             raise Malformed from None
+        if self.packet_type == BINARY_EVENT:
+            self.packet_type = EVENT
+        elif attachments:
+            raise Malformed
         if self.packet_type not in {CONNECT, DISCONNECT, EVENT} or not _fits(self.packet_type, self.data):
             raise Malformed
         return 0
@@ -64,21 +78,24 @@ def is_frame(text: str) -> bool:
     return FRAME.fullmatch(text) is not None
 
 
-def is_upgrade_frame(text: str) -> bool:
-    """Whether it is one of the two with which a connection goes from polling to a WebSocket."""
-    return text in {"2probe", "5"}
-
-
 def split(body: bytes) -> list[str]:
     """Take the body of a polling request apart.
+
+    Returns:
+        Its packets, without the attachments.
 
     Raises:
         Malformed: It is none.
     """
     try:
-        packets = body.decode().split(SEPARATOR)
+        packets = [packet for packet in body.decode().split(SEPARATOR) if not ATTACHMENT.fullmatch(packet)]
     except UnicodeDecodeError:
         raise Malformed from None
     if not all(map(is_frame, packets)):
         raise Malformed
     return packets
+
+
+def join(packets: Iterable[str]) -> bytes:
+    """Put the body of a polling request together."""
+    return SEPARATOR.join(packets).encode()

@@ -103,7 +103,7 @@ def read_chunk(arguments: Sequence[Any], rate: int) -> bytes:
     payload = _payload(arguments)
     encoded, declared = payload.get("audio_base_64"), payload.get("sample_rate", rate)
     if not isinstance(encoded, str):
-        raise Refused("audio-chunk needs audio_base_64, a text")
+        raise Refused("audio-chunk needs audio_base_64, a text; binary is not accepted")
     if _integer(declared) != rate:
         raise Refused(f"sample_rate must be that of start-session, {rate}")
     most = int(MAX_CHUNK_SECONDS * rate) * SAMPLE_BYTES

@@ -141,7 +141,7 @@ def _server(app: Door, settings: SttSettings, sessions: int) -> Server:
             app,
             http=AbortableProtocol,
             ws="websockets-sansio",
-            ws_max_size=MAX_MESSAGE,
+            ws_max_size=2 * MAX_MESSAGE,  # what is a bit too large is an error that says so
             ws_per_message_deflate=False,  # base64 of noise: it costs a core and saves little
             ws_ping_interval=None,  # Engine.IO has its own
             lifespan="off",

@@ -18,7 +18,7 @@ import socketio
 from agora_transcription.stt.packets import MAX_MESSAGE, Malformed, Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from agora_transcription.stt.metrics import SttMetrics
 
@@ -30,6 +30,9 @@ MAX_WAITING: Final = 256
 GOODBYE_SECONDS: Final = 1.0
 """How long a client may take to read its last packets, and then to close its end."""
 
+UPGRADE_SECONDS: Final = 10.0
+"""How long a connection may take from polling to a WebSocket."""
+
 SWEEP_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -37,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Link:
-    """A WebSocket, from its request to its end.
+    """The handle of a WebSocket, from its request to its end.
 
     Attributes:
         abort: Cuts it.
@@ -60,12 +63,15 @@ class _Connection:
     """A connection of Engine.IO, over polling requests or a WebSocket.
 
     Attributes:
+        link: The WebSocket that it is, or is about to become.
+        requests: The methods of the polling requests that are under way.
         sessions: How many it has: one that is left ends after the next one has begun.
         idle_since: When its last session ended, or it was made.
         leaving: Whether it is being ended; what still comes on it is not looked at.
     """
 
     link: Link | None
+    requests: set[str] = field(default_factory=set)
     sessions: int = 0
     idle_since: float = field(default_factory=time.monotonic)
     leaving: bool = False
@@ -122,11 +128,43 @@ class Wire:
         """Whether there is such a connection."""
         return connection in self._connections
 
-    def upgrade(self, connection: str, link: Link) -> None:
-        """Say that a connection is about to become a WebSocket."""
+    def connection_of(self, link: Link) -> str:
+        """The connection that is a WebSocket, or is about to become it; empty where there is none."""
+        return next((connection for connection, known in self._connections.items() if known.link is link), "")
+
+    @contextlib.contextmanager
+    def polling(self, connection: str, method: str) -> Iterator[bool]:
+        """Say that a polling request is under way; answers whether it may be: one of each method at a time."""
         known = self._connections.get(connection)
-        if known is not None and (known.link is None or known.link.closed.is_set()):
-            known.link = link
+        if known is None or method in known.requests:
+            yield False
+            return
+        known.requests.add(method)
+        try:
+            yield True
+        finally:
+            known.requests.discard(method)
+
+    @contextlib.contextmanager
+    def upgrading(self, connection: str, link: Link) -> Iterator[Callable[[], None] | None]:
+        """Say that a connection is about to become a WebSocket, which is cut if that takes too long.
+
+        Yields:
+            What to call when it has; None where it is a WebSocket already, or on the way to another one.
+        """
+        known = self._connections.get(connection)
+        if known is None or (known.link is not None and not known.link.closed.is_set()):
+            yield None
+            return
+        known.link = link
+        late = asyncio.get_running_loop().call_later(UPGRADE_SECONDS, link.abort)
+        try:
+            yield late.cancel
+        finally:
+            late.cancel()
+            socket = self.sio.eio.sockets.get(connection)
+            if socket is not None and not socket.upgraded:
+                socket.upgrading = False  # which the library forgets, and then answers each poll at once with nothing
 
     def in_use(self, connection: str, *, used: bool) -> None:
         """Say that a session of a connection begins, or ends: those that have none for long are closed."""
@@ -198,6 +236,7 @@ class Wire:
             await self._on["message"](connection, data)
         except Malformed:
             self._metrics.dropped.labels("malformed").inc()
+            logger.info("A connection is closed: what came on it is no packet that the service takes")
             self.drop(connection)
 
     async def _disconnect(self, connection: str, reason: str) -> None:

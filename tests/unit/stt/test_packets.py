@@ -51,7 +51,6 @@ def test_anything_else_is_malformed_and_nothing_worse(text: str | bytes) -> None
         "4",
         "5",
         "50-[]",
-        '51-["a",{"_placeholder":true,"num":0}]',
         "6",
         "7",
         "x",
@@ -75,6 +74,12 @@ def test_packets_that_clients_send(text: str) -> None:
     Packet(encoded_packet=text)
 
 
+@pytest.mark.parametrize("text", ['51-["a",{"_placeholder":true,"num":0}]', '59-["a"]', '5["a"]'])
+def test_an_event_with_attachments_is_read_without_them(text: str) -> None:
+    read = Packet(encoded_packet=text)
+    assert (read.packet_type, read.attachment_count, read.data[0]) == (EVENT, 0, "a")
+
+
 def test_the_services_own_packets_are_written_as_before() -> None:
     assert Packet(EVENT, data=["session-started"]).encode() == '2["session-started"]'
 
@@ -91,9 +96,11 @@ def test_what_is_no_frame(text: str) -> None:
 
 def test_a_polling_request_is_taken_apart() -> None:
     assert packets.split(b'42["a"]\x1e3\x1e41') == ['42["a"]', "3", "41"]
+    assert packets.split(b'451-["a"]\x1ebAAAA\x1ebAA==\x1e3') == ['451-["a"]', "3"]
+    assert packets.split(b"bAAAA") == []
 
 
-@pytest.mark.parametrize("body", [b"", b"\x1e", b"3\x1e", b"\xff", b"d=42", b"3\x1e2probe"])
+@pytest.mark.parametrize("body", [b"", b"\x1e", b"3\x1e", b"\xff", b"d=42", b"3\x1e2probe", b"b!", b"bA==="])
 def test_a_body_with_anything_else_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         packets.split(body)
