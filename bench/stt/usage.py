@@ -13,6 +13,18 @@ def cpu_seconds(*pids: int) -> float:
     return sum(sum(map(int, _stat(pid)[11:13])) for pid in pids) / TICKS
 
 
+def busy_seconds() -> float:
+    """Processor time that the machine has given to anything by now, in seconds."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+    return (user + nice + system) / TICKS
+
+
+def own_seconds() -> float:
+    """Processor time of this process, and of its children that have ended, by now, in seconds."""
+    times = os.times()
+    return sum(times[:4])
+
+
 def memory_megabytes(*pids: int) -> float:
     """Memory that these processes have and share with none, in MB."""
     total = 0

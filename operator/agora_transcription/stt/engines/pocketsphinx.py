@@ -1,4 +1,4 @@
-"""PocketSphinx: the smaller of the two engines here, and by far the worse. English; the model is in its wheel.
+"""PocketSphinx: by far the worse of the two engines here. English; the model is in its wheel.
 
 It recognizes while somebody speaks, and needs a decoder of 90 MB for it: decoders are lent, not owned.
 """

