@@ -154,13 +154,15 @@ class _Api:
         """
         address = request.client.host if request.client else "somebody"
         caller: str | None = address
+        key = key_of(request.headers)
         if not self._settings.anonymous:
-            caller = caller_of(key_of(request.headers), self._files.api_keys())
+            caller = caller_of(key, self._files.api_keys())
         wait = self._calls.wait(caller or address, time.monotonic())
         if wait:
             raise Refusal(429, "too many calls", retry_after=wait)
         if caller is None:
-            raise Refusal(401, "an API key is required: Authorization: Bearer KEY, or x-api-key: KEY")
+            problem = "the API key is not known" if key else "an API key is required"
+            raise Refusal(401, f"{problem}: Authorization: Bearer KEY, or x-api-key: KEY")
         return caller
 
     def _permit(self, channel: str) -> None:

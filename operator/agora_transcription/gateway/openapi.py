@@ -19,7 +19,7 @@ TASK: Final = {"taskId": {"type": "string"}, "builderToken": {"type": "string"}}
 
 REFUSALS: Final = {
     400: "A field is required, or incorrect.",
-    401: "An API key is required.",
+    401: "There is no API key, or it is not known.",
     403: "The channel is not allowed, or the token is of no start here.",
     404: "The transcription has ended.",
     413: "The body is too long.",

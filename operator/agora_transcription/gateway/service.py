@@ -143,7 +143,9 @@ class Transcriptions:
                         return task
                     await asyncio.sleep(pause)
         except TimeoutError:
-            pass
+            if attempt.reason == tasks.UNSEEN:
+                namespace = self._settings.namespace
+                logger.warning("No operator has taken up %s/%s: does one watch %s?", namespace, attempt.name, namespace)
         raise Refusal(504, f"the transcription has not started in {limit:g} s: {attempt.reason}")
 
     async def _step(self, attempt: _Attempt) -> ChannelTask | None:

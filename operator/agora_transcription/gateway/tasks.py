@@ -13,7 +13,7 @@ from agora_transcription.api import API_VERSION, GROUP, KIND, ConditionType, Met
 if TYPE_CHECKING:
     from agora_transcription.settings import GatewaySettings
 
-__all__ = ["ChannelTask", "Stage", "manifest", "name_of", "reason_of", "stage_of"]
+__all__ = ["UNSEEN", "ChannelTask", "Stage", "manifest", "name_of", "reason_of", "stage_of"]
 
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "agora-transcription-gateway"}
 CALL: Final = f"{GROUP}/gateway-call"
@@ -21,6 +21,9 @@ CALL: Final = f"{GROUP}/gateway-call"
 
 TTL_SECONDS: Final = 60
 """How long an object stays once its task has ended by itself."""
+
+UNSEEN: Final = "no operator has taken it up. Does one watch the gateway's namespace?"
+"""The reason of an object that nobody has written a status for."""
 
 
 class _Metadata(Metadata):
@@ -104,4 +107,6 @@ def stage_of(task: TranscriptionTask) -> Stage:
 
 def reason_of(task: TranscriptionTask) -> str:
     """The reason that stands in the conditions; its message may name things that are none of a caller's business."""
+    if not task.status.written:
+        return UNSEEN
     return task.status.ready.reason if task.status.ready else "Pending"

@@ -86,6 +86,21 @@ async def test_without_a_key_nothing_is_read(client: httpx.AsyncClient, page: st
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
 
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, "an API key is required"),
+        ({"Authorization": "Basic wrong"}, "an API key is required"),
+        ({"Authorization": "Bearer wrong"}, "the API key is not known"),
+        ({"x-api-key": "wrong"}, "the API key is not known"),
+    ],
+)
+async def test_a_wrong_key_is_told_from_none(client: httpx.AsyncClient, headers: dict[str, str], said: str) -> None:
+    del client.headers["Authorization"]
+    answer = await client.post(START, headers=headers, json={"channel": "test"})
+    assert answer.text == f"{said}: Authorization: Bearer KEY, or x-api-key: KEY"
+
+
 @pytest.mark.parametrize("headers", [BEARER, {"Authorization": f"bearer {API_KEY}"}, {"x-api-key": API_KEY}])
 async def test_a_key_comes_in_either_header(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     del client.headers["Authorization"]

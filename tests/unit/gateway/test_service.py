@@ -13,7 +13,7 @@ from agora_transcription.gateway.bodies import TaskRequest
 from agora_transcription.gateway.files import Files
 from agora_transcription.gateway.passes import Pass
 from agora_transcription.gateway.service import Transcriptions
-from agora_transcription.gateway.tasks import manifest, name_of
+from agora_transcription.gateway.tasks import UNSEEN, manifest, name_of
 from agora_transcription.kube.replies import StoreError
 from unit.gateway.fakes import RUNNING, SIGNING_KEY, STALLED, FakeStore, failing, settings_of
 
@@ -89,6 +89,18 @@ async def test_only_the_call_that_has_made_an_object_takes_it_away(service: Tran
         await service.start("test")
     assert "delete" not in store.calls
     assert NAME in store.objects
+
+
+async def test_an_object_that_no_operator_has_seen_is_said_to_be_one(
+    service: Transcriptions, store: FakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.status = {"observedGeneration": -1}
+    with pytest.raises(Refusal) as refused:
+        await service.start("test")
+    assert str(refused.value) == f"504 the transcription has not started in 1 s: {UNSEEN}"
+    # Its namespace is none of a caller's business.
+    assert "rooms" not in str(refused.value)
+    assert caplog.messages == [f"No operator has taken up rooms/{NAME}: does one watch rooms?"]
 
 
 async def test_all_that_wait_for_a_failing_object_are_told(service: Transcriptions, store: FakeStore) -> None:
