@@ -144,12 +144,13 @@ control-plane: $(VENV)
 
 # npm's programs look for `node` on the PATH.
 $(NODE_MODULES): web/package.json web/package-lock.json web/.npmrc | $(VENV)
-	@echo "Fetching what builds the captions page ..."
+	@echo "Fetching what builds the captions page: seconds to a minute, once ..."
 	@cd web && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --loglevel=error
 	@touch $@
 
 $(PAGE): $(NODE_MODULES) $(shell find web -name node_modules -prune -o -type f -print)
-	cd web && ../$(NODE) build.ts
+	@echo "Building the captions page ..."
+	@cd web && ../$(NODE) build.ts
 
 $(VENV): requirements/build.txt requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer." >&2; exit 1; }

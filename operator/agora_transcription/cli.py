@@ -13,7 +13,7 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from agora_transcription import __version__, shapes
+from agora_transcription import INSTALL_STT, __version__, shapes
 from agora_transcription.settings import ENVIRONMENT_PREFIX, GatewaySettings, OperatorSettings, SttSettings
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def stt(**flags: Any) -> None:  # noqa: ANN401 - one per setting
     try:
         from agora_transcription.stt import server
     except ModuleNotFoundError as error:
-        remedy = "pip install 'agora-transcription[stt]', or use the image whose tag ends in -stt"
-        click.echo(f"{error}: {remedy}", err=True)
+        click.echo(f"{error}: {INSTALL_STT}. The image whose tag ends in -stt has it.", err=True)
         sys.exit(2)
     _serve(settings, server.run, server.SetupError)
 
@@ -276,14 +275,14 @@ def simulator(listen: str, faults: str | None) -> None:
 )
 def demo(*, keep: bool, kubeconfig: str | None, captions: bool, wav: str | None) -> None:
     """Show the whole life of a task: a real control plane, the simulator, the operator and sample objects."""
-    from agora_transcription.local.captions import Speech
+    from agora_transcription.local.captions import Speech, SpeechError
     from agora_transcription.local.demo import run
 
     if wav and not captions:
         raise click.UsageError("--wav belongs to --captions")
     try:
         speech = Speech.of(wav) if captions else None
-    except FileNotFoundError as error:
+    except SpeechError as error:
         raise click.ClickException(str(error)) from None
     sys.exit(run(keep=keep, kubeconfig=kubeconfig, speech=speech))
 

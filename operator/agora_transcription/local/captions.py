@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from agora_transcription import INSTALL_STT
 from agora_transcription.local.addresses import answers, free_addresses
 from agora_transcription.local.terminal import StepFailed, Terminal, relative
 from agora_transcription.simulator.captions.captions_pb2 import Text
+from agora_transcription.simulator.captions.wav import MAX_BYTES, InvalidWav, samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agora_transcription.local.cluster import Cluster
 
-__all__ = ["CHANNEL", "VERBS", "Speech", "Transcription", "finish", "open_page", "stop_command", "tell"]
+__all__ = ["CHANNEL", "VERBS", "Speech", "SpeechError", "Transcription", "finish", "open_page", "stop_command", "tell"]
 
 CHANNEL: Final = "demo"
 """Of the captions."""
@@ -41,6 +43,10 @@ FIRST_WORDS_SECONDS: Final = 60.0
 
 ENOUGH: Final = 2
 """Sentences that are waited for."""
+
+
+class SpeechError(Exception):
+    """What should be spoken cannot be; the message says why, or what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +66,23 @@ class Speech:
         """The file of that name, or the one that comes with the engine.
 
         Raises:
-            FileNotFoundError: There is none; the message says what to do.
+            SpeechError: It cannot be heard.
         """
-        if wav is not None:
-            return Speech(Path(wav).resolve())
         try:
-            found = files("moonshine_voice") / "assets" / "two_cities.wav"
+            engine = files("moonshine_voice")
         except ModuleNotFoundError:
-            problem = "There is no speech engine: pip install 'agora-transcription[stt]'"
-            raise FileNotFoundError(problem) from None
-        return Speech(Path(str(found)), "best of times")
+            raise SpeechError(f"There is no speech engine: {INSTALL_STT}") from None
+        if wav is None:
+            return Speech(Path(str(engine / "assets" / "two_cities.wav")), "best of times")
+        path = Path(wav).resolve()
+        try:
+            content = path.read_bytes()
+            if len(content) > MAX_BYTES:
+                raise SpeechError(f"{wav}: at most {MAX_BYTES // 2**20} MiB")
+            samples_of(content)
+        except (OSError, InvalidWav) as error:
+            raise SpeechError(f"{wav}: {error}") from None
+        return Speech(path)
 
 
 @dataclass(frozen=True, slots=True)

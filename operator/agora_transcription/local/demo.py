@@ -171,8 +171,9 @@ def _keep(
         hints = f"""
     curl --no-buffer {agora}/simulator/channels/{captions.CHANNEL}/captions
     {captions.stop_command(transcription)}"""
-        print(f"\nThe captions, in a browser: {transcription.page}", flush=True)
+        print(f"\nThe captions, in a browser: {transcription.page} (open it and press Start)", flush=True)
         captions.open_page(transcription)
+    logs = " ".join(str(process.log) for process in terminal.background.values())
     print(
         f"""
 Everything runs until Ctrl-C. In another terminal:
@@ -182,7 +183,7 @@ Everything runs until Ctrl-C. In another terminal:
     kubectl explain ttask.spec
     curl {agora}/simulator/tasks
     curl {metrics}
-    tail -f {terminal.background["operator"].log}
+    tail -f {logs}
 """,
         flush=True,
     )
