@@ -73,6 +73,7 @@ class ScriptedRecognition:
 class ScriptedEngine:
     model = "scripted"
     capacity = 8
+    finish_seconds = 10.0
 
     def __init__(self) -> None:
         self.started = self.stopped = self.open_sessions = 0

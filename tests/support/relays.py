@@ -53,8 +53,10 @@ class FakeElevenLabs:
         refusals: What was wrong with messages; empty in a good test.
         status: An HTTP status to refuse connections with.
         greeting: What it says first; None for nothing, ever.
-        says: Messages that follow the first chunk.
+        says: Messages that follow the next chunk, in place of what it would say.
         hangs_up: A code and a reason to close with, after those.
+        says_first: Messages that come before the answer to a commit.
+        thinks: Seconds between those and the answer.
         deaf: Whether it reads nothing after its greeting.
     """
 
@@ -69,6 +71,8 @@ class FakeElevenLabs:
         self.greeting: dict[str, Any] | None = {"message_type": "session_started", "session_id": "s", "config": {}}
         self.says: list[Any] = []
         self.hangs_up: tuple[int, str] | None = None
+        self.says_first: list[Any] = []
+        self.thinks = 0.0
         self.deaf = False
         self.over = asyncio.Event()
 
@@ -82,6 +86,12 @@ class FakeElevenLabs:
                 yield self
             finally:
                 self.over.set()
+
+    async def heard(self, size: int) -> None:
+        """Wait until so many bytes of audio have come."""
+        async with asyncio.timeout(5):
+            while len(self.audio) < size:
+                await asyncio.sleep(0.01)
 
     @property
     def rate(self) -> int:
@@ -137,6 +147,9 @@ class FakeElevenLabs:
             await socket.send(json.dumps({"message_type": "partial_transcript", "text": "spok"}))
         if commit:
             self.commits += 1
+            for each in self.says_first:
+                await socket.send(json.dumps(each))
+            await asyncio.sleep(self.thinks)
             text = {"text": f"{len(self.audio) / 2 / self.rate:.2f}"}
             await socket.send(json.dumps({"message_type": "committed_transcript", **text}))
             if self.query["include_timestamps"] == "true":
@@ -174,26 +187,34 @@ class FakeElevenLabs:
 class FakeSocketIo:
     """Another service of our own protocol, which says how much it has heard.
 
+    Args:
+        prefix: Of its path.
+
     Attributes:
         audio: All that came in the last session.
         refusals: What was wrong with events; empty in a good test.
         status: An HTTP status to refuse connections with.
         starts: Whether it answers start-session.
         then: What it emits after the first chunk, each an event and its data; `disconnect` is one.
+        last: What it emits in place of the last commit and a normal end, the same.
         deaf: Whether it reads nothing after the first chunk.
+        query: Of the last connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
         self.url = ""
+        self.query: dict[str, str] = {}
         self.rate = 0
         self.audio = b""
         self.refusals: list[str] = []
         self.status: int | None = None
         self.starts = True
         self.then: list[tuple[str, Any]] = []
+        self.last: list[tuple[str, Any]] = []
         self.open = 0
         self.deaf = False
         self.over = asyncio.Event()
+        self._prefix = prefix
         # One event after the other: the next one is read when this one is done.
         self._io = socketio.AsyncServer(async_mode="aiohttp", transports=["websocket"], async_handlers=False)
         for event, handler in {
@@ -209,7 +230,7 @@ class FakeSocketIo:
     async def serving(self) -> AsyncIterator[FakeSocketIo]:
         """Serve for as long as the block lasts."""
         app = web.Application(middlewares=[self._admit])
-        self._io.attach(app, socketio_path="/api/stt-realtime-socket")
+        self._io.attach(app, socketio_path=f"{self._prefix}/api/stt-realtime-socket")
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -230,6 +251,7 @@ class FakeSocketIo:
             return web.Response(status=self.status)
         if request.headers.getall("x-api-key", []) != [KEY]:
             return web.Response(status=401)
+        self.query = dict(request.query)
         return await handler(request)
 
     async def _connect(self, *_: object) -> None:
@@ -256,17 +278,23 @@ class FakeSocketIo:
         self.audio += audio
         if self.deaf:
             await self.over.wait()
-        for event, data in self.then:
-            if event == "disconnect":
-                await self._io.disconnect(sid)
-            else:
-                await self._io.emit(event, data, to=sid)
-        self.then = []
+        then, self.then = self.then, []
+        await self._emit(sid, then)
 
     async def _stop(self, sid: str, *data: object) -> None:
         if data:
             self.refusals.append(f"stop-session {data}")
+        if self.last:
+            await self._emit(sid, self.last)
+            return
         text = f"{len(self.audio) / 2 / self.rate:.2f}"
         committed = {"message_type": "committed_transcript", "text": text, "more": 1}
         await self._io.emit("transcript-message", committed, to=sid)
         await self._io.emit("session-closed", {"code": 1000, "reason": ""}, to=sid)
+
+    async def _emit(self, sid: str, events: list[tuple[str, Any]]) -> None:
+        for event, data in events:
+            if event == "disconnect":
+                await self._io.disconnect(sid)
+            else:
+                await self._io.emit(event, data, to=sid)

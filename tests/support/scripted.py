@@ -137,6 +137,7 @@ class ScriptedEngine:
     """An engine."""
 
     model = "scripted"
+    finish_seconds = 10.0
 
     def __init__(self, script: Script | None = None) -> None:
         self.script = script or Script(**json.loads(os.environ.get("SCRIPT", "{}")))

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from agora_transcription.stt.engines.base import Engine, Recognition, Result
     from agora_transcription.stt.metrics import SttMetrics
 
-__all__ = ["FLUSH_SECONDS", "Limits", "Peer", "Session"]
-
-FLUSH_SECONDS: Final = 10.0
-"""How long the last words may take after a stop."""
+__all__ = ["Limits", "Peer", "Session"]
 
 MAX_WAITING_PARTIALS: Final = 8
 """Packets that wait for a client, up to which it is told partial texts: the next one replaces them anyway."""
@@ -129,7 +126,7 @@ class Session:
 
     def stop(self) -> None:
         """End it as the client wishes: what is pending is committed."""
-        self._end(_Ending(Close.NORMAL, flush=FLUSH_SECONDS))
+        self._end(_Ending(Close.NORMAL, flush=self._engine.finish_seconds))
 
     def drain(self, seconds: float) -> None:
         """End it because the service stops; what is pending is committed, if that takes no longer."""
@@ -277,10 +274,10 @@ class Session:
             idle = self._arrivals.last_at + self._limits.idle
             if now >= over:
                 said = f"a session may last {self._limits.length:g} s"
-                self._end(_Ending(Close.POLICY, "session limit", said, FLUSH_SECONDS))
+                self._end(_Ending(Close.POLICY, "session limit", said, self._engine.finish_seconds))
                 return
             if now >= idle:
                 said = f"no audio has come for {self._limits.idle:g} s"
-                self._end(_Ending(Close.POLICY, "idle", said, FLUSH_SECONDS))
+                self._end(_Ending(Close.POLICY, "idle", said, self._engine.finish_seconds))
                 return
             await asyncio.sleep(min(over, idle) - now)

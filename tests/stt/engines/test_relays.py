@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agora_transcription.settings import SttSettings
-from agora_transcription.stt.engines import create, relays
+from agora_transcription.stt.engines import create, local, relays
+from agora_transcription.stt.engines import elevenlabs as elevenlabs_relay
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind
 from support.relays import KEY, FakeElevenLabs, FakeSocketIo
 from support.speech import sentences
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from agora_transcription.stt.engines.base import Engine, Recognition, Result
 
 Fake = FakeElevenLabs | FakeSocketIo
+
+PATIENCE = elevenlabs_relay.QUIET_SECONDS
+
+PARTIAL = {"message_type": "partial_transcript", "text": "not all of"}
+COMMIT = {"message_type": "committed_transcript", "text": "earlier"}
 
 
 @pytest.fixture
@@ -63,6 +69,12 @@ def engine_of(fake: Fake, key_file: Path | None, query: str = "", **settings: An
     return create(
         SttSettings(engine=name, anonymous=True, relay_url=fake.url + query, relay_key_file=key_file, **settings)
     )
+
+
+@pytest.fixture(autouse=True)
+def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests know which commit is the last one."""
+    monkeypatch.setattr(elevenlabs_relay, "QUIET_SECONDS", 0.2)
 
 
 async def heard(recognition: Recognition) -> list[Result]:
@@ -205,6 +217,26 @@ async def test_whoever_sends_faster_than_the_other_end_reads_waits(fake: Fake, k
     assert time.monotonic() - began < relays.CLOSE_SECONDS + 1
 
 
+async def test_last_words_that_do_not_come_are_said_to_be_missing(
+    fake: Fake, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "FINISH_SECONDS", 0.3)
+    fake.deaf = True
+    recognition = await engine_of(fake, key_file).open(16000)
+    await recognition.send(bytes(3200))
+    await recognition.finish()
+    with pytest.raises(EngineFault, match=relays.LATE) as caught:
+        await heard(recognition)
+    assert caught.value.code == 1011
+    fake.over.set()
+    await recognition.close()
+
+
+async def test_last_words_get_longer_than_another_service_of_this_kind_takes(fake: Fake, key_file: Path) -> None:
+    engine = engine_of(fake, key_file)
+    assert local.FINISH_SECONDS < relays.FINISH_SECONDS < engine.finish_seconds
+
+
 # ElevenLabs ----------------------------------------------------------------------------------------------------------
 
 
@@ -285,12 +317,14 @@ async def test_an_error_in_place_of_the_greeting_is_a_fault(elevenlabs: FakeElev
     assert (fault.code, str(fault)) == (1011, "the relay's other end reports auth_error")
 
 
-async def test_elevenlabs_without_a_greeting_is_given_up(
+async def test_elevenlabs_without_a_greeting_is_given_up_and_left(
     elevenlabs: FakeElevenLabs, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relays, "CONNECT_SECONDS", 0.3)
     elevenlabs.greeting = None
     assert "cannot be reached" in str(await fault_at_open(engine_of(elevenlabs, key_file)))
+    await asyncio.wait_for(elevenlabs.over.wait(), 5)
+    assert elevenlabs.closed_with == 1000
 
 
 async def test_what_is_no_message_of_the_protocol_is_passed_over(elevenlabs: FakeElevenLabs, key_file: Path) -> None:
@@ -327,23 +361,79 @@ async def test_a_close_of_elevenlabs_is_told_from_a_failure(
     assert (type(end), end.args, end.code) == (type(expected), expected.args, expected.code)
 
 
-async def test_with_nothing_left_to_commit_the_end_is_no_fault(elevenlabs: FakeElevenLabs, key_file: Path) -> None:
+@pytest.mark.parametrize("says", ["commit_throttled", "insufficient_audio_activity"])
+async def test_with_nothing_left_to_commit_the_end_is_no_fault(
+    elevenlabs: FakeElevenLabs, key_file: Path, says: str
+) -> None:
     recognition = await engine_of(elevenlabs, key_file).open(16000)
-    elevenlabs.says = [{"message_type": "commit_throttled", "error": "less than 0.3 s of audio"}]
+    elevenlabs.says = [{"message_type": says, "error": "less than 0.3 s of audio"}]
     await recognition.finish()
     assert await heard(recognition) == []
     await recognition.close()
 
 
-async def test_a_last_commit_that_does_not_come_is_not_waited_for_without_end(
+async def test_too_little_to_commit_is_a_fault_where_nobody_asked(elevenlabs: FakeElevenLabs, key_file: Path) -> None:
+    elevenlabs.says = [{"message_type": "insufficient_audio_activity"}]
+    end = await end_of(engine_of(elevenlabs, key_file))
+    assert isinstance(end, EngineFault)
+    assert end.code == 1008
+
+
+@pytest.mark.parametrize(
+    ("says", "hangs_up", "message"),
+    [
+        ([{"message_type": "quota_exceeded"}], None, "the relay's other end reports quota_exceeded"),
+        ([{"message_type": "error", "error": "transcriber_error"}], None, "reports transcriber_error"),
+        ([], (1011, ""), relays.LOST),
+        ([], (4000, ""), relays.LOST),
+        ([PARTIAL], (1000, ""), relays.LATE),
+    ],
+)
+async def test_a_failure_of_elevenlabs_at_the_end_is_said(
+    elevenlabs: FakeElevenLabs, key_file: Path, says: list[Any], hangs_up: tuple[int, str] | None, message: str
+) -> None:
+    recognition = await engine_of(elevenlabs, key_file).open(16000)
+    await recognition.send(sentences()[0].audio[:16000])
+    await elevenlabs.heard(16000)
+    elevenlabs.says, elevenlabs.hangs_up = says, hangs_up
+    await recognition.finish()
+    with pytest.raises(EngineFault, match=message):
+        await heard(recognition)
+    await recognition.close()
+
+
+@pytest.mark.parametrize("code", [1000, 1001])
+async def test_elevenlabs_may_hang_up_after_its_last_words(
+    elevenlabs: FakeElevenLabs, key_file: Path, code: int
+) -> None:
+    recognition = await engine_of(elevenlabs, key_file).open(16000)
+    elevenlabs.says, elevenlabs.hangs_up = [PARTIAL, COMMIT], (code, "")
+    await recognition.finish()
+    assert (await heard(recognition))[-1].kind == Kind.COMMITTED
+    await recognition.close()
+
+
+async def test_a_commit_of_an_earlier_pause_is_not_taken_for_the_last_one(
     elevenlabs: FakeElevenLabs, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relays, "FINISH_SECONDS", 0.3)
-    elevenlabs.deaf = True
+    monkeypatch.setattr(elevenlabs_relay, "QUIET_SECONDS", PATIENCE)
     recognition = await engine_of(elevenlabs, key_file).open(16000)
+    elevenlabs.says, elevenlabs.thinks = [COMMIT], 1.5
+    await recognition.send(bytes(3200))
+    assert (await anext(recognition.results())).payload == {"text": "earlier"}
+    elevenlabs.says_first = [COMMIT]
     await recognition.finish()
-    assert await heard(recognition) == []
-    elevenlabs.over.set()
+    assert [result.payload["text"] for result in await heard(recognition)] == ["earlier", "0.10", "0.10"]
+    await recognition.close()
+
+
+async def test_what_stands_without_a_commit_is_waited_for(elevenlabs: FakeElevenLabs, key_file: Path) -> None:
+    recognition = await engine_of(elevenlabs, key_file, timestamps="none").open(16000)
+    await recognition.send(bytes(3200))
+    elevenlabs.says_first, elevenlabs.thinks = [COMMIT, PARTIAL], 5 * elevenlabs_relay.QUIET_SECONDS
+    await recognition.finish()
+    texts = [result.payload["text"] for result in await heard(recognition) if result.kind == Kind.COMMITTED]
+    assert texts == ["earlier", "0.10"]
     await recognition.close()
 
 
@@ -388,6 +478,8 @@ async def test_what_another_service_says_goes_on_as_it_came(socketio: FakeSocket
         (("session-error", {"error": "x" * 1000, "code": True}), 1011, "x" * 200),
         (("session-error", "odd"), 1011, "the relay's other end reports an error"),
         (("session-error", {"error": {"no": "text"}, "code": [1008]}), 1011, "the relay's other end reports an error"),
+        (("session-error", {"error": "bye", "code": 1000}), 1011, "bye"),
+        (("session-error", {"error": "odd", "code": 4711}), 1011, "odd"),
         (("disconnect", None), 1011, relays.LOST),
     ],
 )
@@ -409,3 +501,48 @@ async def test_another_service_that_does_not_begin_is_given_up_and_left(
     async with asyncio.timeout(5):
         while socketio.open:
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [({}, 1000), ({"code": 1013}, 1013), ({"code": 4711}, 1011), ({"code": "1000"}, 1011), ({"code": [1000]}, 1011)],
+)
+async def test_a_code_that_is_not_of_the_protocol_does_not_go_on(
+    socketio: FakeSocketIo, key_file: Path, said: dict[str, Any], code: int
+) -> None:
+    socketio.then = [("session-closed", said)]
+    end = await end_of(engine_of(socketio, key_file))
+    assert isinstance(end, EngineClosed)
+    assert end.code == code
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ([("session-closed", {"code": 1011, "reason": "failed"})], EngineClosed(1011, "failed")),
+        ([("session-error", {"error": "no", "code": 1013})], EngineFault("no", 1013)),
+        ([("disconnect", None)], EngineFault(relays.LOST)),
+        ([("session-closed", {"code": 1001, "reason": "the service stops"})], None),
+    ],
+)
+async def test_a_failure_of_another_service_at_the_end_is_said(
+    socketio: FakeSocketIo, key_file: Path, last: list[tuple[str, Any]], reason: EngineFault | EngineClosed | None
+) -> None:
+    socketio.last = last
+    recognition = await engine_of(socketio, key_file).open(16000)
+    await recognition.send(bytes(3200))
+    await recognition.finish()
+    if reason is None:
+        assert await heard(recognition) == []
+    else:
+        with pytest.raises((EngineFault, EngineClosed)) as caught:
+            await heard(recognition)
+        assert (type(caught.value), caught.value.args) == (type(reason), reason.args)
+    await recognition.close()
+
+
+async def test_a_session_is_asked_for_below_the_path_of_the_url(key_file: Path) -> None:
+    async with FakeSocketIo("/speech/prefix").serving() as socketio:
+        for path in ("/speech/prefix", "/speech/prefix/", "/speech/prefix/api/stt-realtime-socket"):
+            await (await engine_of(socketio, key_file, f"{path}?tenant=1").open(16000)).close()
+            assert socketio.query["tenant"] == "1"

@@ -113,10 +113,12 @@ class Engine(Protocol):
     Attributes:
         model: What is said in `session_started` as `config.model_id`.
         capacity: How many sessions at once it is good for, where the settings do not say.
+        finish_seconds: How long what is pending may take to be committed after `Recognition.finish`.
     """
 
     model: str
     capacity: int
+    finish_seconds: float
 
     async def start(self) -> None:
         """Get ready: load models, start processes.

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agora_transcription.stt.engines.audio import pieces, seconds_of
 from agora_transcription.stt.engines.base import EngineFault
 from agora_transcription.stt.engines.frames import Word, pack, pack_numbers, unpack_numbers, unpack_result
 from agora_transcription.stt.engines.processes import WorkerProcess
@@ -26,8 +27,8 @@ __all__ = ["LocalEngine", "LocalRecognition", "cores"]
 WINDOW_SECONDS: Final = 2.0
 """Audio that a session may have sent and not have had worked through; more waits."""
 
-PIECE_SECONDS: Final = 0.5
-"""Audio in a frame, at most: longer would go past the window, and keep other sessions waiting."""
+FINISH_SECONDS: Final = 10.0
+"""How long the last words may take, of a session among many."""
 
 QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 """How much processor time a container may use, on Linux: microseconds, or max, of a period."""
@@ -54,6 +55,7 @@ class LocalEngine:
         self._numbers = count(1)
         self.model = RECOGNIZERS[name].name
         self.capacity = sessions or RECOGNIZERS[name].sessions * len(self._workers)
+        self.finish_seconds = FINISH_SECONDS
         self._most = math.ceil(self.capacity / len(self._workers))
 
     async def start(self) -> None:
@@ -108,7 +110,7 @@ class LocalRecognition:
     def __init__(self, worker: WorkerProcess, number: int, sample_rate: int) -> None:
         self._worker = worker
         self._number = number
-        self._second = 2 * sample_rate  # bytes
+        self._rate = sample_rate
         self._sent = 0  # bytes
         self._processed = 0.0
         self._busy = 0.0
@@ -133,12 +135,10 @@ class LocalRecognition:
         Raises:
             EngineFault: The worker has failed, or the session is closed.
         """
-        piece = 2 * int(PIECE_SECONDS * self._second / 2)
-        for at in range(0, len(audio), piece):
+        for piece in pieces(audio, self._rate):
             await self._wait_for_room()
-            part = audio[at : at + piece]
-            self._sent += len(part)
-            self._worker.send(pack(Word.AUDIO, self._number, part))
+            self._sent += len(piece)
+            self._worker.send(pack(Word.AUDIO, self._number, piece))
 
     async def finish(self) -> None:
         """Say that no more audio follows."""
@@ -183,7 +183,7 @@ class LocalRecognition:
         self._room.set()
 
     async def _wait_for_room(self) -> None:
-        while not self._results.ended and self._sent / self._second - self._processed >= WINDOW_SECONDS:
+        while not self._results.ended and seconds_of(self._sent, self._rate) - self._processed >= WINDOW_SECONDS:
             self._room.clear()
             await self._room.wait()
         self._results.check()

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from agora_transcription.stt.engines.base import EngineFault, Kind, Result
 
-__all__ = ["CODES", "RATES", "fault_of", "model_of", "rate_for", "result_of", "url_for"]
+__all__ = ["CODES", "NOTHING_LEFT", "RATES", "error_of", "fault_of", "model_of", "rate_for", "result_of", "url_for"]
 
 PATH: Final = "/v1/speech-to-text/realtime"
 MODEL: Final = "scribe_v2_realtime"
@@ -36,6 +36,9 @@ CODES: Final = {
     "unaccepted_terms_error": 1011,
 }
 """Its errors, and the code that a session is closed with."""
+
+NOTHING_LEFT: Final = {"commit_throttled", "insufficient_audio_activity"}
+"""How it answers who asks for a last commit when there is too little to commit."""
 
 
 def model_of(url: str) -> str:
@@ -87,10 +90,14 @@ def result_of(body: dict[str, Any]) -> Result | None:
     return Result(Kind(kind), {name: value for name, value in body.items() if name != "message_type"})
 
 
-def fault_of(body: dict[str, Any]) -> EngineFault | None:
-    """The error in a message, in either of its spellings: as its kind, or as the `error` of a kind of that name."""
+def error_of(body: dict[str, Any]) -> str | None:
+    """The error in a message, a key of `CODES`: its kind, or the `error` of a kind of that name."""
     kind, error = body.get("message_type"), body.get("error")
     if not isinstance(kind, str) or kind not in CODES:
         return None
-    name = error if kind == "error" and isinstance(error, str) and error in CODES else kind
-    return EngineFault(f"the relay's other end reports {name}", CODES[name])
+    return error if kind == "error" and isinstance(error, str) and error in CODES else kind
+
+
+def fault_of(error: str) -> EngineFault:
+    """What an error means for a session."""
+    return EngineFault(f"the relay's other end reports {error}", CODES[error])
