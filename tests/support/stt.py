@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import aiohttp
 import socketio
 import websockets
 
@@ -84,7 +85,10 @@ class Caller:
         self.gone = asyncio.Event()
         self._url, self._key, self._transport = url, key, transport
         self._news = asyncio.Event()
-        self.sio = socketio.AsyncClient(reconnection=False)
+        reading = aiohttp.TraceConfig()
+        reading.on_request_end.append(read_all)
+        self._http = aiohttp.ClientSession(trace_configs=[reading])
+        self.sio = socketio.AsyncClient(reconnection=False, http_session=self._http)
         for event in EVENTS:
             self.sio.on(event, self._listener(event))
         self.sio.on("disconnect", self._left)
@@ -131,9 +135,7 @@ class Caller:
 
     async def leave(self) -> None:
         await self.sio.disconnect()
-        http = self.sio.eio.http  # which the library leaves open where the server has gone first
-        if http is not None and not http.closed:
-            await http.close()
+        await self._http.close()
 
     def _listener(self, event: str) -> Callable[..., None]:
         def listen(payload: dict[str, Any] | None = None) -> None:
@@ -146,12 +148,18 @@ class Caller:
         self.gone.set()
 
 
+async def read_all(_: aiohttp.ClientSession, __: object, ended: aiohttp.TraceRequestEndParams) -> None:
+    """Read the answer to a POST, which the library does not: its connection would be left open."""
+    if ended.method == "POST":
+        await ended.response.read()
+
+
 @asynccontextmanager
 async def calling(url: str, key: str | None = KEY, transport: str = "websocket") -> AsyncIterator[Caller]:
     """A client that is connected."""
     caller = Caller(url, key, transport)
-    await caller.connect()
     try:
+        await caller.connect()
         yield caller
     finally:
         await caller.leave()
