@@ -198,7 +198,7 @@ class Hub:
             await self._complain(client, Refused("no session is running"))
 
     async def _complain(self, client: _Client, refused: Refused) -> None:
-        self._metrics.errors.labels(str(int(refused.code))).inc()
+        self._metrics.failed(refused.code)
         await client.tell("session-error", protocol.error(str(refused), refused.code))
 
     def _lag(self) -> float:

@@ -18,6 +18,10 @@ __all__ = ["DROPPED", "REJECTED", "STATES", "SttMetrics"]
 STATES: Final = ("opening", "running", "ending")
 REJECTED: Final = ("capacity", "draining", "engine", "connections", "key", "throttled")
 DROPPED: Final = ("audio", "batch", "partial", "malformed")
+GONE: Final = "0"
+OTHER: Final = "other"
+"""The label of a code that is not one of the service's: the other end of a relay has thousands."""
+
 SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 
@@ -88,9 +92,18 @@ class SttMetrics:
             self.rejected.labels(reason)
         for where in DROPPED:
             self.dropped.labels(where)
-        for code in Close:
-            self.errors.labels(str(int(code)))
-            self.closed.labels(str(int(code)))
+        self.closed.labels(GONE)
+        for code in (*map(_label, Close), OTHER):
+            self.errors.labels(code)
+            self.closed.labels(code)
+
+    def failed(self, code: int) -> None:
+        """Count a `session-error`."""
+        self.errors.labels(_label(code)).inc()
+
+    def ended(self, code: int | None) -> None:
+        """Count a session that has ended, with the code of `session-closed`; None where its client has gone."""
+        self.closed.labels(GONE if code is None else _label(code)).inc()
 
     def describe(self, engine: str, capacity: int) -> None:
         """Say what runs, and for how many."""
@@ -102,3 +115,7 @@ class SttMetrics:
         self.audio_lag.set_function(lag)
         self.out_queue.set_function(out_queue)
         self.connections.set_function(connections)
+
+
+def _label(code: int) -> str:
+    return str(int(code)) if code in set(Close) else OTHER

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agora_transcription.stt import protocol
 from agora_transcription.stt.arrivals import Arrivals
+from agora_transcription.stt.endings import Ending
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind
 from agora_transcription.stt.opening import open_unless
 from agora_transcription.stt.protocol import Close, Refused
@@ -53,23 +54,6 @@ class Limits:
     length: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How a session ends.
-
-    Attributes:
-        code: Of `session-closed`.
-        reason: The same.
-        error: What `session-error` says before that; None where nothing is wrong.
-        flush: Seconds that the last words get; 0 where they are not waited for.
-    """
-
-    code: int
-    reason: str = ""
-    error: str | None = None
-    flush: float = 0.0
-
-
 class Session:
     """A session; `run` is its whole life."""
 
@@ -83,7 +67,10 @@ class Session:
         self._recognition: Recognition | None = None
         self._buffer: deque[bytes] = deque()
         self._more = asyncio.Event()
-        self._ending: asyncio.Future[_Ending] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Future[Ending] = self._loop.create_future()
+        self._over: asyncio.Future[Ending] = self._loop.create_future()
+        self._timers: list[asyncio.TimerHandle] = []
         self._began = time.monotonic()
         self._arrivals = Arrivals(rate, self._began)
         self._faults = 0
@@ -118,7 +105,7 @@ class Session:
             self._metrics.dropped.labels("audio").inc()
             self._faults += 1
             if self._faults >= protocol.MAX_FAULTS:
-                self._end(_Ending(refused.code, "too many bad chunks", str(refused)))
+                self._end(Ending(refused.code, "too many bad chunks", str(refused)))
                 return
             raise
         if audio:
@@ -126,36 +113,43 @@ class Session:
 
     def stop(self) -> None:
         """End it as the client wishes: what is pending is committed."""
-        self._end(_Ending(Close.NORMAL, flush=self._engine.finish_seconds))
+        self._end(Ending(Close.NORMAL, flush=self._engine.finish_seconds))
 
     def drain(self, seconds: float) -> None:
         """End it because the service stops; what is pending is committed, if that takes no longer."""
-        self._end(_Ending(Close.GOING_AWAY, "the service stops", flush=seconds))
+        ending = Ending(Close.GOING_AWAY, "the service stops", flush=seconds)
+        self._end(ending)
+        self._wait_for(ending)  # of one that is ending already as well
 
     def fail(self, message: str, code: Close) -> None:
         """End it for something outside of it that went wrong."""
-        self._end(_Ending(code, message, message))
+        self._end(Ending(code, message, message))
 
     async def run(self) -> None:
         """Live; returns when the client has been told that it is closed. Cancelled where the client has gone."""
-        code = 0
+        ended = None
         try:
             ending = await self._live()
-            code = ending.code
             self._end(ending)
             if ending.error is not None:
-                self._metrics.errors.labels(str(int(ending.code))).inc()
+                self._metrics.failed(ending.code)
                 await self._peer.tell("session-error", protocol.error(ending.error, ending.code))
             await self._peer.tell("session-closed", protocol.closed(ending.code, ending.reason))
+            ended = ending
         finally:
-            self._metrics.closed.labels(str(int(code))).inc()
-            logger.info(
-                "Session %s ended with %d after %.1f s, %.1f s of audio",
-                self.id[:8],
-                code,
-                time.monotonic() - self._began,
-                self._arrivals.seconds,
-            )
+            for timer in self._timers:
+                timer.cancel()
+            self._metrics.ended(None if ended is None else ended.code)
+            self._log(ended)
+
+    def _log(self, ended: Ending | None) -> None:
+        logger.info(
+            "Session %s: %s; %.1f s, %.1f s of audio",
+            self.id[:8],
+            "the client has gone" if ended is None else ended.said,
+            time.monotonic() - self._began,
+            self._arrivals.seconds,
+        )
 
     def _check_early(self, audio: bytes) -> None:
         if self._recognition is None and self._arrivals.with_more(len(audio)) > protocol.MAX_EARLY_SECONDS:
@@ -171,23 +165,36 @@ class Session:
         self._buffer.append(audio)
         self._more.set()
 
-    def _overrun(self, now: float) -> _Ending:
+    def _overrun(self, now: float) -> Ending:
         """Say whose fault it is that audio piles up."""
         if self._arrivals.ahead(now) > protocol.MAX_BACKLOG_SECONDS / 2:
-            return _Ending(Close.POLICY, "too fast", "audio comes faster than it was spoken")
-        return _Ending(Close.TRY_LATER, "overloaded", "the service cannot keep up")
+            return Ending(Close.POLICY, "too fast", "audio comes faster than it was spoken")
+        return Ending(Close.TRY_LATER, "overloaded", "the service cannot keep up")
 
-    def _end(self, ending: _Ending) -> None:
+    def _end(self, ending: Ending) -> None:
         if not self._ending.done():
             self._ending.set_result(ending)
             self._more.set()
+            self._wait_for(ending)
 
-    async def _live(self) -> _Ending:
+    def _wait_for(self, ending: Ending) -> None:
+        """Be over when the time has passed that the last words get; of several times the shortest counts."""
+
+        def pass_() -> None:
+            if not self._over.done():
+                self._over.set_result(ending)
+
+        if ending.flush:
+            self._timers.append(self._loop.call_later(ending.flush, pass_))
+        else:
+            pass_()
+
+    async def _live(self) -> Ending:
         """Open, transcribe, close; answers how it ended."""
         try:
-            opened = await open_unless(self._ending, self._engine, self._rate)
+            opened = await open_unless(self._over, self._engine, self._rate)
             if opened is None:
-                return self._ending.result()
+                return self._over.result().late
             self._recognition = opened
             try:
                 await self._peer.tell("session-started")
@@ -196,15 +203,15 @@ class Session:
             finally:
                 await opened.close()
         except EngineFault as fault:
-            return _Ending(fault.code, str(fault), str(fault))
+            return Ending(fault.code, str(fault), str(fault), note="the engine has failed")
         except EngineClosed as other:
             wrong = None if other.code == Close.NORMAL else f"the other end has closed the session: {other}"
-            return _Ending(other.code, other.reason, wrong)
+            return Ending(other.code, other.reason, wrong, note="the other end has closed it")
         except Exception:
             logger.exception("Session %s has failed", self.id[:8])
-            return _Ending(Close.FAULT, "failed", "the service has failed")
+            return Ending(Close.FAULT, "failed", "the service has failed")
 
-    async def _transcribe(self, recognition: Recognition) -> _Ending:
+    async def _transcribe(self, recognition: Recognition) -> Ending:
         sending = asyncio.create_task(self._send(recognition), name="stt-send")
         reading = asyncio.create_task(self._read(recognition), name="stt-read")
         watching = asyncio.create_task(self._watch(), name="stt-watch")
@@ -216,24 +223,22 @@ class Session:
                 for task in (reading, sending):
                     if task.done():
                         task.result()
-                return _Ending(Close.FAULT, "engine ended", "the engine has ended the session")
-            ending = self._ending.result()
-            return await self._flush(ending, sending, reading) if ending.flush else ending
+                return Ending(Close.FAULT, "engine ended", "the engine has ended the session")
+            return await self._flush(sending, reading)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _flush(self, ending: _Ending, sending: asyncio.Task[None], reading: asyncio.Task[None]) -> _Ending:
+    async def _flush(self, *last: asyncio.Task[None]) -> Ending:
         """Wait for the last words."""
-        try:
-            async with asyncio.timeout(ending.flush):
-                await sending
-                await reading
-        except TimeoutError:
-            late = f"the last words have not come in {ending.flush:g} s"
-            return _Ending(Close.FAULT if ending.code == Close.NORMAL else ending.code, ending.reason or late, late)
-        return ending
+        left: set[asyncio.Future[Any]] = set(last)
+        while left and not self._over.done():
+            await asyncio.wait({*left, self._over}, return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in left if task.done()]:
+                left.discard(task)
+                task.result()
+        return self._over.result().late if left else self._ending.result()
 
     async def _send(self, recognition: Recognition) -> None:
         """Hand on what has come, until the session ends and nothing is left."""
@@ -274,10 +279,10 @@ class Session:
             idle = self._arrivals.last_at + self._limits.idle
             if now >= over:
                 said = f"a session may last {self._limits.length:g} s"
-                self._end(_Ending(Close.POLICY, "session limit", said, self._engine.finish_seconds))
+                self._end(Ending(Close.POLICY, "session limit", said, self._engine.finish_seconds))
                 return
             if now >= idle:
                 said = f"no audio has come for {self._limits.idle:g} s"
-                self._end(_Ending(Close.POLICY, "idle", said, self._engine.finish_seconds))
+                self._end(Ending(Close.POLICY, "idle", said, self._engine.finish_seconds))
                 return
             await asyncio.sleep(min(over, idle) - now)
