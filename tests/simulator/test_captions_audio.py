@@ -315,6 +315,12 @@ async def test_without_an_engine_it_is_said_what_to_install(
     assert (await client.attach(wav_file())).status_code == 200
 
 
+def test_the_engine_is_none_of_the_socket_io_services_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGORA_TRANSCRIPTION_STT_IDLE_TIMEOUT", "30s")
+    monkeypatch.setenv("AGORA_TRANSCRIPTION_STT_ENGINE", "elevenlabs")
+    assert "moonshine" in routes.moonshine().model
+
+
 async def test_words_of_real_speech_are_understood(tmp_path: Path) -> None:
     with wave.open(str(files("moonshine_voice") / "assets" / "two_cities.wav")) as whole:
         rate = whole.getframerate()

@@ -75,13 +75,9 @@ def captions_router(stage: Stage) -> APIRouter:
 
 def moonshine() -> Engine:
     """The engine for audio, with its model in its package; one process is enough, though with many it is slow."""
-    from agora_transcription.settings import SttSettings  # noqa: PLC0415 - only those who attach audio need it
-    from agora_transcription.stt.engines import create  # noqa: PLC0415 - the same
+    from agora_transcription.stt.engines.local import LocalEngine  # noqa: PLC0415 - only those who attach audio need it
 
-    settings = SttSettings(
-        engine="moonshine", anonymous=True, api_keys_file=None, workers=1, max_sessions=32, timestamps="none"
-    )
-    return create(settings)
+    return LocalEngine("moonshine", workers=1, sessions=32, timestamps=False)
 
 
 async def _content(request: Request) -> bytes:
