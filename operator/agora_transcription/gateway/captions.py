@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
+from agora_transcription.gateway.service import longest_call
 from agora_transcription.serving.keys import FileProblem
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from fastapi import FastAPI, Response
+    from fastapi import FastAPI, Request, Response
     from starlette.types import Receive, Scope, Send
 
     from agora_transcription.gateway.files import Files
@@ -64,6 +65,7 @@ def add_page(app: FastAPI, settings: GatewaySettings, files: Files, folder: Path
                 "captionsUrl": settings.captions_url,
                 "sttUrl": settings.stt_url,
                 "keyRequired": not settings.anonymous,
+                "longestCall": longest_call(settings),
             },
             headers={"Cache-Control": "no-store"},
         )
@@ -73,6 +75,11 @@ def add_page(app: FastAPI, settings: GatewaySettings, files: Files, folder: Path
             return PlainTextResponse(NOT_BUILT, 404)
         return FileResponse(folder / "docs.html", headers=_headers(policy, "no-cache"))
 
+    async def slash(request: Request) -> Response:
+        # Relative, as only the browser knows the prefix and the scheme that a proxy has put before it.
+        return RedirectResponse(f"captions/?{request.url.query}".removesuffix("?"))
+
+    app.add_route("/captions", slash, include_in_schema=False)
     app.add_api_route("/captions/config.json", config, include_in_schema=False)
     app.add_api_route("/docs", docs, include_in_schema=False)
     app.mount("/captions", _Page(folder, policy))

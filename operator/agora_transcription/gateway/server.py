@@ -14,7 +14,7 @@ import uvicorn
 from agora_transcription.gateway.app import create_app
 from agora_transcription.gateway.files import Files
 from agora_transcription.gateway.metrics import GatewayMetrics
-from agora_transcription.gateway.service import TAKE_BACK_SECONDS, Transcriptions
+from agora_transcription.gateway.service import Transcriptions, longest_call
 from agora_transcription.gateway.store import KubernetesTaskStore
 from agora_transcription.kube.connection import connect
 from agora_transcription.kube.replies import NotFound, StoreError
@@ -135,7 +135,6 @@ class _Cluster:
 
 
 def _server(app: FastAPI, settings: GatewaySettings) -> Server:
-    grace = math.ceil(max(settings.start_timeout + TAKE_BACK_SECONDS, settings.stop_timeout)) + 1
     return Server(
         uvicorn.Config(
             app,
@@ -148,7 +147,7 @@ def _server(app: FastAPI, settings: GatewaySettings) -> Server:
             server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=grace,
+            timeout_graceful_shutdown=math.ceil(longest_call(settings)) + 1,
             proxy_headers=bool(settings.trusted_proxy),
             forwarded_allow_ips=list(settings.trusted_proxy),
         )

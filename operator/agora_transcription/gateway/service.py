@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agora_transcription.gateway.store import TaskStore
     from agora_transcription.settings import GatewaySettings
 
-__all__ = ["Started", "State", "Transcriptions"]
+__all__ = ["Started", "State", "Transcriptions", "longest_call"]
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
@@ -41,6 +41,11 @@ UNCLEAR: Final = {409, 429}
 """Answers of the API server below 500 after which the same may well succeed."""
 
 logger = logging.getLogger(__name__)
+
+
+def longest_call(settings: GatewaySettings) -> float:
+    """Seconds that a call may take until it is answered."""
+    return max(settings.start_timeout + TAKE_BACK_SECONDS, settings.stop_timeout)
 
 
 @dataclass(frozen=True, slots=True)

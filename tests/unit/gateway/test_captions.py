@@ -41,6 +41,7 @@ async def test_its_files_are_served_without_a_key(tmp_path: Path, built: Path) -
         for path, name in (
             ("/captions/", "index.html"),
             ("/captions", "index.html"),
+            ("/captions?channel=room", "index.html"),
             ("/captions/?channel=room", "index.html"),
             ("/captions/assets/main-ABCDEFGH.js", "assets/main-ABCDEFGH.js"),
             ("/docs", "docs.html"),
@@ -49,6 +50,18 @@ async def test_its_files_are_served_without_a_key(tmp_path: Path, built: Path) -
             assert (answer.status_code, answer.text) == (200, name), path
         assert (await client.get("/captions/nothing.js")).status_code == 404
         assert (await client.post("/captions/")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("asked", "location"), [("/captions", "captions/"), ("/captions?channel=a%26b", "captions/?channel=a%26b")]
+)
+async def test_the_missing_slash_is_added_whatever_a_proxy_has_before_it(
+    tmp_path: Path, built: Path, asked: str, location: str
+) -> None:
+    async with client_of(tmp_path, built) as client:
+        for method in ("GET", "HEAD"):
+            answer = await client.request(method, asked, follow_redirects=False)
+            assert (answer.status_code, answer.headers["location"]) == (307, location)
 
 
 @pytest.mark.parametrize("path", ["/captions/../captions.py", "/captions/..%2fcaptions.py", "/captions//etc/passwd"])
@@ -109,34 +122,28 @@ def test_the_page_reaches_only_what_the_settings_name(
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, {"source": "agora", "appId": APP_ID, "captionsUrl": None, "sttUrl": None, "keyRequired": True}),
-        (
-            {
-                "captions_url": "http://s:8090",
-                "stt_url": "http://t:4322",
-                "project_dir": None,
-                "api_keys_file": None,
-                "anonymous": True,
-            },
-            {
-                "source": "local",
-                "appId": None,
-                "captionsUrl": "http://s:8090",
-                "sttUrl": "http://t:4322",
-                "keyRequired": False,
-            },
-        ),
-        (
-            {"project_dir": None},
-            {"source": "agora", "appId": None, "captionsUrl": None, "sttUrl": None, "keyRequired": True},
-        ),
+        ({}, {"source": "agora", "appId": APP_ID}),
+        ({"project_dir": None}, {"source": "agora", "appId": None}),
+        ({"captions_url": "http://s:8090"}, {"source": "local", "captionsUrl": "http://s:8090", "appId": None}),
+        ({"stt_url": "http://t:4322"}, {"sttUrl": "http://t:4322"}),
+        ({"api_keys_file": None, "anonymous": True}, {"keyRequired": False}),
+        ({"start_timeout": 300, "stop_timeout": 20}, {"longestCall": 305}),  # a start takes back what it has made
+        ({"start_timeout": 20, "stop_timeout": 300}, {"longestCall": 300}),
     ],
 )
 async def test_the_page_is_told_what_it_has_to_know(
     tmp_path: Path, built: Path, settings: dict[str, Any], expected: dict[str, Any]
 ) -> None:
+    usual = {
+        "source": "agora",
+        "appId": APP_ID,
+        "captionsUrl": None,
+        "sttUrl": None,
+        "keyRequired": True,
+        "longestCall": 6,
+    }
     async with client_of(tmp_path, built, **settings) as client:
-        assert (await client.get("/captions/config.json")).json() == expected
+        assert (await client.get("/captions/config.json")).json() == usual | expected
 
 
 async def test_a_project_that_cannot_be_read_is_a_503_and_says_nothing(tmp_path: Path, built: Path) -> None:
