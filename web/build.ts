@@ -1,10 +1,12 @@
 /** Bundles the page into the gateway's package: `make page`. Names carry a hash, so that browsers may keep files for good. */
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { type BuildOptions, build, type Metafile } from "esbuild";
+
+import { licences } from "./licences.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const OUT = join(HERE, "../operator/agora_transcription/gateway/page");
@@ -36,21 +38,6 @@ function outputs(metafile: Metafile): Map<string, string> {
   return found;
 }
 
-/** The licences of all that is in the bundles, which their authors want to go with them. */
-function licences(...metafiles: Metafile[]): string {
-  const inputs = metafiles.flatMap((each) => Object.keys(each.inputs));
-  const packages = new Set(inputs.flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []));
-  const texts = [...packages].sort().map((name) => {
-    const folder = join(HERE, "node_modules", name);
-    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const files = readdirSync(folder).filter((each) => /^(licen[cs]e|notice)/i.test(each));
-    return [`${name} ${version}: ${license}`, ...files.map((each) => readFileSync(join(folder, each), "utf8"))].join(
-      "\n\n",
-    );
-  });
-  return texts.join(`\n\n${"-".repeat(80)}\n\n`);
-}
-
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
@@ -71,4 +58,5 @@ for (const [page, prefix] of Object.entries(FILES)) {
   });
   writeFileSync(join(OUT, page), html);
 }
-writeFileSync(join(OUT, "licences.txt"), licences(worklet, metafile));
+const inputs = [worklet, metafile].flatMap((each) => Object.keys(each.inputs));
+writeFileSync(join(OUT, "licences.txt"), licences(HERE, inputs));
