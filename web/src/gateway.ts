@@ -8,6 +8,8 @@ export interface Config {
   readonly captionsUrl: string | null;
   readonly sttUrl: string | null;
   readonly keyRequired: boolean;
+  /** Seconds that a call may take at the gateway. */
+  readonly longestCall: number;
 }
 
 /** What a start is answered with, and what a stop needs. */
@@ -20,20 +22,25 @@ export interface Ids {
 export class CallFailed extends Error {
   /** The HTTP status; 0 where there was no answer. */
   readonly status: number;
+  /** Seconds after which the gateway wants to be called again; 0 where it says nothing of it. */
+  readonly retryAfter: number;
 
-  constructor(status: number, said: string) {
+  constructor(status: number, said: string, retryAfter = 0) {
     super(status ? `${status} ${said}` : said);
     this.name = "CallFailed";
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 }
 
-/** Longer than the gateway's own --start-timeout may reasonably be. */
-const PATIENCE = 90_000;
+/** Milliseconds that a call may take for which the gateway waits for nobody. */
+const SHORT = 30_000;
 
 export class Gateway {
   readonly #base: URL;
   readonly #key: () => string;
+  /** Of starts and stops. Who gives up a start too early has a transcription that is billed, and no way to stop it. */
+  #patience = SHORT;
 
   /**
    * @param base Where the page is: the calls' paths are relative to it, so that a proxy may have both below a prefix.
@@ -45,16 +52,18 @@ export class Gateway {
   }
 
   async config(): Promise<Config> {
-    return (await this.#answer("config.json", { method: "GET" })) as Config;
+    const config = (await this.#answer("config.json", { method: "GET" })) as Config;
+    this.#patience = config.longestCall * 1000 + SHORT;
+    return config;
   }
 
   /** Transcribe a channel; a channel that is transcribed is answered with the ids that it has. */
   async start(channel: string): Promise<Ids> {
-    return (await this.#post("transcription/start", { channel })) as Ids;
+    return (await this.#post("transcription/start", { channel }, this.#patience)) as Ids;
   }
 
   async stop(ids: Ids): Promise<void> {
-    await this.#post("transcription/stop", ids);
+    await this.#post("transcription/stop", ids, this.#patience);
   }
 
   /** Agora's word for how the transcription is doing. */
@@ -68,25 +77,27 @@ export class Gateway {
     return ((await this.#post("tokens", asked)) as { token: string }).token;
   }
 
-  async #post(call: string, fields: object): Promise<unknown> {
+  async #post(call: string, fields: object, patience = SHORT): Promise<unknown> {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (this.#key()) {
       headers["x-api-key"] = this.#key();
     }
     const body = JSON.stringify(fields);
-    return await this.#answer(`../api/${call}.json`, { method: "POST", headers, body });
+    return await this.#answer(`../api/${call}.json`, { method: "POST", headers, body }, patience);
   }
 
-  async #answer(path: string, init: RequestInit): Promise<unknown> {
+  async #answer(path: string, init: RequestInit, patience = SHORT): Promise<unknown> {
     let response: Response;
     try {
-      response = await fetch(new URL(path, this.#base), { ...init, signal: AbortSignal.timeout(PATIENCE) });
+      response = await fetch(new URL(path, this.#base), { ...init, signal: AbortSignal.timeout(patience) });
     } catch {
       throw new CallFailed(0, "no answer");
     }
     if (!response.ok) {
       const html = response.headers.get("content-type")?.includes("html");
-      throw new CallFailed(response.status, html ? response.statusText : (await response.text()).slice(0, 300));
+      const said = html ? response.statusText : (await response.text()).slice(0, 300);
+      const retryAfter = Number(response.headers.get("retry-after")); // of a proxy it may be a date, which is none
+      throw new CallFailed(response.status, said, retryAfter > 0 ? retryAfter : 0);
     }
     return await response.json();
   }

@@ -2,8 +2,9 @@
 
 import { type Feed, fileFeed, microphoneFeed } from "./audio.ts";
 import { CallFailed, type Config, explained, Gateway } from "./gateway.ts";
-import { type Connection, type Event, IDLE, next, type Run, remembered, type Started } from "./run.ts";
-import { type CaptionSource, open } from "./sources/source.ts";
+import { poll, type Reply } from "./poll.ts";
+import { CONNECTIONS, type Event, headline, IDLE, next, type Run, remembered, type Started } from "./run.ts";
+import { type CaptionSource, obstacle, open } from "./sources/source.ts";
 import { Speech } from "./speech.ts";
 import { Transcript } from "./transcript.ts";
 import { CaptionList } from "./view.ts";
@@ -11,17 +12,9 @@ import { CaptionList } from "./view.ts";
 /** The worklet's file, whose name the build knows. */
 declare const WORKLET: string;
 
-const QUERY_INTERVAL = 10_000;
 const UTTERANCES = 300;
 const STARTED = "captions.started";
 const KEY = "captions.key";
-
-const CONNECTIONS: Readonly<Record<Connection, string>> = {
-  stopped: "Stopped",
-  connecting: "Connecting …",
-  live: "Live",
-  reconnecting: "Reconnecting …",
-};
 
 function at<T extends HTMLElement>(id: string): T {
   const found = document.getElementById(id);
@@ -46,7 +39,7 @@ const list = new CaptionList(at("captions"), at("list"), at("announcer"), at("ne
 
 let run: Run = IDLE;
 let source: CaptionSource | undefined;
-let timer: ReturnType<typeof setInterval> | undefined;
+let polling: AbortController | undefined;
 let speech: Speech | undefined;
 let lost = false;
 
@@ -70,10 +63,9 @@ function remember(started: Started | null): void {
 
 function show(): void {
   const state = at("state");
-  state.dataset["state"] = run.connection;
-  state.textContent =
-    run.phase === "starting" ? "Starting …" : run.phase === "stopping" ? "Stopping …" : CONNECTIONS[run.connection];
-  say(run.notice);
+  state.dataset["state"] = run.phase === "running" ? run.connection : run.phase;
+  state.textContent = headline(run);
+  say(run.unanswered || run.notice);
   const focused = document.activeElement;
   start.disabled = run.phase !== "idle";
   stop.disabled = run.phase !== "running";
@@ -104,11 +96,16 @@ function askForKey(): void {
   at("key-field").hidden = false;
 }
 
-function failed(error: unknown): void {
+/** What has failed and what to do about it, which for a key is asked for right here. */
+function complaint(error: unknown): string {
   if (error instanceof CallFailed && error.status === 401) {
     askForKey();
   }
-  dispatch({ kind: "failed", notice: explained(error) });
+  return explained(error);
+}
+
+function failed(error: unknown): void {
+  dispatch({ kind: "failed", notice: complaint(error) });
 }
 
 async function begin(config: Config): Promise<void> {
@@ -116,6 +113,11 @@ async function begin(config: Config): Promise<void> {
   dispatch({ kind: "start" });
   const name = channel.value.trim();
   try {
+    const problem = await obstacle(config);
+    if (problem) {
+      dispatch({ kind: "failed", notice: problem }); // nobody would see what is billed
+      return;
+    }
     const ids = await gateway.start(name);
     clear();
     await follow(config, { channel: name, ...ids });
@@ -127,8 +129,8 @@ async function begin(config: Config): Promise<void> {
 /** Show the captions of a transcription, and ask how it does. */
 async function follow(config: Config, started: Started): Promise<void> {
   dispatch({ kind: "started", started });
-  timer = setInterval(() => void query(started), QUERY_INTERVAL);
-  void query(started);
+  const { signal } = (polling = new AbortController());
+  void poll(() => query(started, signal), signal);
   const opened = await open(config, started.channel, gateway, {
     caption: take,
     connection: (connection) => dispatch({ kind: "connection", connection }),
@@ -143,7 +145,7 @@ async function follow(config: Config, started: Started): Promise<void> {
 
 /** Hear no more of the channel. */
 function leave(): void {
-  clearInterval(timer);
+  polling?.abort();
   source?.close();
   source = undefined;
   for (const each of transcript.close()) {
@@ -151,16 +153,19 @@ function leave(): void {
   }
 }
 
-async function query(started: Started): Promise<void> {
-  let status = 200;
+/** Ask how a transcription does. */
+async function query(started: Started, gone: AbortSignal): Promise<Reply> {
+  let failure: unknown;
   try {
     await gateway.query(started);
   } catch (error) {
-    status = error instanceof CallFailed ? error.status : 0;
+    failure = error;
   }
-  if (run.started === started) {
-    dispatch({ kind: "queried", status });
+  const known = failure instanceof CallFailed ? failure : { status: failure ? 0 : 200, retryAfter: 0 };
+  if (!gone.aborted) {
+    dispatch({ kind: "queried", status: known.status, notice: failure ? complaint(failure) : "" });
   }
+  return known;
 }
 
 async function end(): Promise<void> {
@@ -200,7 +205,7 @@ async function speak(url: string, feeds: () => Promise<Feed>): Promise<void> {
     speech = new Speech(url, key.value.trim(), feed, {
       caption: take,
       connection: (connection) => {
-        at("speech-state").textContent = connection === "stopped" ? "" : CONNECTIONS[connection];
+        at("speech-state").textContent = connection === "disconnected" ? "" : CONNECTIONS[connection];
         if (connection === "live") {
           complain(""); // what was wrong is over
         }

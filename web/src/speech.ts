@@ -76,7 +76,7 @@ export class Speech {
       }
     } finally {
       this.#socket.disconnect();
-      this.#listener.connection("stopped");
+      this.#listener.connection("disconnected");
     }
   }
 

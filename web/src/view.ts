@@ -55,7 +55,9 @@ export class CaptionList {
     let item = this.#items.get(utterance.id);
     if (!item) {
       item = element("li", "utterance");
-      item.append(element("span", "speaker"), element("p", "text"));
+      const said = element("p", "text");
+      said.dir = "auto";
+      item.append(element("span", "speaker"), said);
       this.#items.set(utterance.id, item);
       this.#list.append(item);
     }
@@ -71,11 +73,12 @@ export class CaptionList {
       if (!line) {
         line = element("p", "translation");
         line.lang = language;
-        line.dir = "auto";
         const label = element("span", "language");
         label.lang = "en";
         label.textContent = language;
-        line.append(label, element("span", "words"));
+        const words = element("span", "words");
+        words.dir = "auto"; // and not the line, whose first letters are the label's
+        line.append(label, words);
         item.append(line);
       }
       line.dataset["final"] = String(translation.final);
@@ -92,8 +95,11 @@ export class CaptionList {
 
   #announce(utterance: Utterance): void {
     const line = element("p", "");
-    line.lang = utterance.language;
-    line.textContent = `${nameOf(utterance.speaker)}: ${utterance.text}`;
+    const words = element("span", "");
+    words.lang = utterance.language;
+    words.dir = "auto";
+    words.textContent = utterance.text;
+    line.append(`${nameOf(utterance.speaker)}: `, words);
     this.#announcer.append(line);
     while (this.#announcer.childElementCount > ANNOUNCED) {
       this.#announcer.firstElementChild?.remove();

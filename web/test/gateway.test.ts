@@ -5,6 +5,8 @@ import { test } from "node:test";
 
 import { CallFailed, explained, Gateway } from "../src/gateway.ts";
 
+const IDS = { taskId: "t", builderToken: "b" };
+
 async function served(
   answer: (request: IncomingMessage, response: ServerResponse) => void,
   use: (base: string) => Promise<void>,
@@ -24,11 +26,11 @@ test("calls go to where the page comes from, with the key", async () => {
   await served(
     (request, response) => {
       seen.push([request.method, request.url, request.headers["x-api-key"]]);
-      response.end('{"status": "IN_PROGRESS", "token": "t"}');
+      response.end('{"status": "IN_PROGRESS", "token": "t", "longestCall": 25}');
     },
     async (base) => {
       const gateway = new Gateway(base, () => "key");
-      assert.equal(await gateway.query({ taskId: "t", builderToken: "b" }), "IN_PROGRESS");
+      assert.equal(await gateway.query(IDS), "IN_PROGRESS");
       assert.equal(await gateway.token("room", 7), "t");
       await new Gateway(base, () => "").config();
     },
@@ -54,6 +56,41 @@ test("a refusal says its text, and a proxy's page only its status", async () => 
       },
     );
   }
+});
+
+test("too many calls say when to come back, and a date counts as nothing", async () => {
+  for (const [said, expected] of [
+    ["7", 7],
+    ["Wed, 21 Oct 2026 07:28:00 GMT", 0],
+    [undefined, 0],
+  ] as const) {
+    await served(
+      (_, response) => response.writeHead(429, said ? { "retry-after": said } : {}).end("too many calls"),
+      async (base) => {
+        const failure = await new Gateway(base, () => "").query(IDS).catch((error: unknown) => error);
+        assert.ok(failure instanceof CallFailed);
+        assert.deepEqual([failure.status, failure.retryAfter], [429, expected]);
+      },
+    );
+  }
+});
+
+test("a call is waited for as long as the gateway may take, and not for good", async (context) => {
+  const limits = context.mock.method(AbortSignal, "timeout");
+  await served(
+    (_, response) => response.end('{"longestCall": 305}'),
+    async (base) => {
+      const gateway = new Gateway(base, () => "");
+      await gateway.config();
+      await gateway.start("room");
+      await gateway.query(IDS);
+      await gateway.stop(IDS);
+    },
+  );
+  assert.deepEqual(
+    limits.mock.calls.map((call) => call.arguments[0]),
+    [30_000, 335_000, 30_000, 335_000],
+  );
 });
 
 test("no answer is status 0", async () => {

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ENDED, type Event, IDLE, next, type Run, remembered, SILENT, UNKNOWN } from "../src/run.ts";
+import { ASKED_AGAIN, ENDED, type Event, headline, IDLE, next, type Run, remembered, UNKNOWN } from "../src/run.ts";
 
 const STARTED = { channel: "room", taskId: "t", builderToken: "b" };
 
 function after(...events: Event[]): Run {
   return events.reduce(next, IDLE);
+}
+
+function queried(status: number): Event {
+  return { kind: "queried", status, notice: `explained ${status}.` };
 }
 
 const RUNNING: Event[] = [
@@ -17,7 +21,7 @@ const RUNNING: Event[] = [
 
 test("a start and a stop", () => {
   assert.equal(after({ kind: "start" }).phase, "starting");
-  assert.deepEqual(after(...RUNNING), { phase: "running", started: STARTED, connection: "live", notice: "" });
+  assert.deepEqual(after(...RUNNING), { ...IDLE, phase: "running", started: STARTED, connection: "live" });
   assert.equal(after(...RUNNING, { kind: "stop" }).phase, "stopping");
   assert.deepEqual(after(...RUNNING, { kind: "stop" }, { kind: "stopped" }), IDLE);
 });
@@ -31,20 +35,31 @@ test("a stop that fails can be tried again", () => {
   assert.deepEqual([run.phase, run.started, run.notice], ["running", STARTED, "why"]);
 });
 
-test("a query tells of the end, of another key, and of a gateway that does not answer", () => {
-  const queried = (status: number): Event => ({ kind: "queried", status });
-  assert.deepEqual(after(...RUNNING, queried(404)), { ...IDLE, notice: ENDED });
-  assert.deepEqual(after(...RUNNING, queried(403)), { ...IDLE, notice: UNKNOWN });
-  for (const status of [0, 401, 429, 500, 502]) {
-    const silent = after(...RUNNING, queried(status));
-    assert.deepEqual([silent.phase, silent.connection, silent.notice], ["running", "live", SILENT]);
-    assert.equal(next(silent, queried(200)).notice, "");
+test("what is billed is never called stopped", () => {
+  assert.equal(headline(after()), "Stopped");
+  for (const connection of ["disconnected", "connecting", "live", "reconnecting"] as const) {
+    const run = after(...RUNNING, { kind: "connection", connection });
+    assert.notEqual(headline(run), "Stopped");
+    assert.notEqual(headline(next(run, { kind: "stop" })), "Stopped");
   }
 });
 
-test("a query's good answer leaves other notices alone", () => {
-  const run = after(...RUNNING, { kind: "problem", notice: "why" }, { kind: "queried", status: 200 });
-  assert.equal(run.notice, "why");
+test("a query tells of the end, of another key, and of why it is not answered", () => {
+  assert.deepEqual(after(...RUNNING, queried(404)), { ...IDLE, notice: ENDED });
+  assert.deepEqual(after(...RUNNING, queried(403)), { ...IDLE, notice: UNKNOWN });
+  for (const status of [0, 401, 429, 500, 502]) {
+    const run = after(...RUNNING, queried(status));
+    assert.deepEqual([run.phase, run.connection, run.notice], ["running", "live", ""]);
+    assert.equal(run.unanswered, `explained ${status}. ${ASKED_AGAIN}`);
+    assert.equal(next(run, queried(200)).unanswered, "");
+    assert.equal(next(run, { kind: "stop" }).unanswered, "");
+  }
+});
+
+test("a query leaves what others have said alone", () => {
+  for (const status of [200, 0]) {
+    assert.equal(after(...RUNNING, { kind: "problem", notice: "why" }, queried(status)).notice, "why");
+  }
 });
 
 test("what a source has said is over once it is live again, and what the gateway has is not", () => {
@@ -52,13 +67,12 @@ test("what a source has said is over once it is live again, and what the gateway
   const problem: Event = { kind: "problem", notice: "why" };
   assert.equal(after(...RUNNING, connection("reconnecting"), problem, connection("live")).notice, "");
   assert.equal(after(...RUNNING, problem, connection("live")).notice, "why");
-  const silent: Event = { kind: "queried", status: 0 };
-  assert.equal(after(...RUNNING, silent, connection("reconnecting"), connection("live")).notice, SILENT);
+  assert.notEqual(after(...RUNNING, queried(0), connection("reconnecting"), connection("live")).unanswered, "");
 });
 
 test("an answer that is late for a stop changes nothing", () => {
   const stopping = after(...RUNNING, { kind: "stop" });
-  assert.equal(next(stopping, { kind: "queried", status: 404 }), stopping);
+  assert.equal(next(stopping, queried(404)), stopping);
 });
 
 test("what a reload finds is used only whole", () => {

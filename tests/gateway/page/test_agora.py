@@ -216,18 +216,88 @@ async def anything(asked: list[str]) -> bool:
     return bool(asked)
 
 
-async def test_without_a_project_the_page_says_what_is_missing(world: Rooms, page: Page) -> None:
+async def test_a_connection_that_agora_closes_is_said_and_the_transcription_is_not_called_stopped(
+    channel: Channel,
+) -> None:
+    await joined(channel, "closed")
+    change = "agora.client.emit('connection-state-change', 'DISCONNECTED', 'CONNECTED', 'UID_BANNED')"
+    await channel.page.evaluate(change)
+    await channel.state("Not connected")
+    assert "UID_BANNED" in await channel.notice()
+    await left(channel)
+
+
+async def test_text_that_is_written_from_the_right_is_shown_so_whatever_stands_before_it(channel: Channel) -> None:
+    await joined(channel, "right")
+    translations = (("ar-SA", "صباح الخير, Agora"), ("es-ES", "buenos días"))
+    await channel.say(said("good morning", 1000), said("good morning", 1000, translations=translations))
+    await channel.say(said("בוקר טוב, Agora", 2000))
+    await channel.page.locator(".text").nth(1).wait_for()
+    await channel.page.locator(".translation").nth(1).wait_for()
+    directions = "(elements) => elements.map((each) => getComputedStyle(each).direction)"
+    assert await channel.page.locator(".text").evaluate_all(directions) == ["ltr", "rtl"]
+    assert await channel.page.locator(".words").evaluate_all(directions) == ["rtl", "ltr"]
+    assert await channel.page.locator("#announcer [lang]").evaluate_all(directions) == ["ltr", "rtl"]
+    right = "(each) => each.getBoundingClientRect().right"
+    line = channel.page.locator(".translation[lang=ar-SA]")
+    assert await line.locator(".words").evaluate(right) == await line.evaluate(right)
+    await left(channel)
+
+
+async def without_app_id(page: Page) -> None:
+    """Have the page served by a gateway without `--project-dir`."""
+
+    async def answer(route: Route) -> None:
+        config = await (await route.fetch()).json()
+        await route.fulfill(json=config | {"appId": None})
+
+    await page.route("**/captions/config.json", answer)
+
+
+async def test_what_could_not_be_shown_is_not_started(world: Rooms, page: Page) -> None:
     async with world.gateway("no-project") as served:
-        await page.route(
-            "**/captions/config.json",
-            lambda route: route.fulfill(json={"source": "agora", "appId": None, "sttUrl": None, "keyRequired": True}),
-        )
+        await without_app_id(page)
         captions = Captions(page, served.process.url)
-        await captions.open("room")
+        await captions.open("no-project")
         await captions.start()
         await page.get_by_role("alert").filter(has_text="--project-dir").wait_for()
+        await captions.state("Stopped")
+        assert await page.get_by_role("button", name="Start").is_enabled()
+        assert await world.of_channel("no-project") == []
+
+
+async def test_what_runs_and_cannot_be_shown_any_more_can_still_be_stopped(world: Rooms, page: Page) -> None:
+    async with world.gateway("lost-project") as served:
+        await without_app_id(page)
+        started = {"channel": "lost-project"} | await served.start("lost-project")
+        await page.add_init_script(f"sessionStorage.setItem('captions.started', JSON.stringify({json.dumps(started)}))")
+        captions = Captions(page, served.process.url)
+        await captions.open("lost-project")
+        await captions.state("Not connected")
+        await captions.page.get_by_role("alert").filter(has_text="--project-dir").wait_for()
         await captions.stop()
         await captions.state("Stopped")
+        assert await world.of_channel("lost-project") == []
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ("delete globalThis.RTCPeerConnection; delete globalThis.webkitRTCPeerConnection", "WebRTC"),
+        ("Object.defineProperty(globalThis, 'isSecureContext', { value: false })", "https://"),
+    ],
+)
+async def test_where_agoras_sdk_cannot_run_nothing_is_started(
+    world: Rooms, page: Page, lacking: str, said: str
+) -> None:
+    await page.add_init_script(lacking)
+    async with world.gateway("no-webrtc") as served:
+        captions = Captions(page, served.process.url)
+        await captions.open("no-webrtc")
+        await captions.start()
+        await page.get_by_role("alert").filter(has_text=said).wait_for()
+        await captions.state("Stopped")
+        assert await world.of_channel("no-webrtc") == []
 
 
 async def test_a_channel_that_is_not_allowed_says_whom_to_ask(world: Rooms, page: Page) -> None:

@@ -9,6 +9,8 @@ import pytest
 from gateway.conftest import KEYS
 
 if TYPE_CHECKING:
+    from playwright.async_api import Route
+
     from gateway.conftest import Rooms, Served
     from gateway.page.conftest import Captions
 
@@ -25,6 +27,16 @@ WATCH = """() => {
         { subtree: true, childList: true, characterData: true, attributes: true });
 }"""
 """Writes down what each place of the list has said, in order."""
+
+ASKED = """
+window.asked = [];
+const call = window.fetch;
+window.fetch = (url, ...more) => {
+    if (String(url).endsWith("/query.json")) window.asked.push(Date.now());
+    return call(url, ...more);
+};
+"""
+"""Writes down when the gateway was asked how it goes."""
 
 
 async def test_start_shows_growing_captions_and_stop_leaves_nothing(world: Rooms, captions: Captions) -> None:
@@ -129,6 +141,73 @@ async def test_a_gateway_that_is_gone_is_said_and_waited_for(world: Rooms, capti
     await captions.stop()
     await captions.state("Stopped")
     assert await world.live_in("gone") == []
+
+
+async def test_a_key_that_no_longer_counts_is_asked_for_and_captions_go_on(captions: Captions) -> None:
+    page = captions.page
+    await page.clock.install()
+    await page.route("**/captions/config.json", without_key)
+    await page.route("**/query.json", lambda route: route.fulfill(status=401, body="an API key is required"))
+    await captions.open("replaced", key="")
+    assert not await page.get_by_label("API key").is_visible()
+    await page.evaluate(f"document.getElementById('key').value = '{KEYS[0]}'")
+    await captions.start()
+    await page.get_by_role("alert").filter(has_text="API key does not count").wait_for()
+    await captions.state("Live")
+    assert await page.get_by_label("API key").is_visible()
+    await page.unroute("**/query.json")
+    await page.clock.fast_forward(11_000)
+    await page.locator("#notice:empty").wait_for(state="attached")
+    await captions.stop()
+    await captions.state("Stopped")
+
+
+async def without_key(route: Route) -> None:
+    config = await (await route.fetch()).json()
+    await route.fulfill(json=config | {"keyRequired": False})
+
+
+async def test_a_gateway_that_is_asked_too_much_is_left_alone_for_as_long_as_it_wants(captions: Captions) -> None:
+    page = captions.page
+    await page.clock.install()
+    await page.add_init_script(ASKED)
+    await page.route(
+        "**/query.json",
+        lambda route: route.fulfill(status=429, headers={"Retry-After": "45"}, body="too many calls"),
+    )
+    await captions.open("often")
+    await captions.start()
+    await page.get_by_role("alert").filter(has_text="Too many calls").wait_for()
+    await captions.state("Live")
+    await page.clock.fast_forward(44_000)
+    await page.clock.fast_forward(2_000)
+    await captions.until("asked.length === 2")
+    assert await page.evaluate("asked[1] - asked[0]") >= 45_000
+    await captions.stop()
+    await captions.state("Stopped")
+
+
+async def test_a_tab_that_nobody_sees_asks_less_and_catches_up_when_it_is_seen(captions: Captions) -> None:
+    page = captions.page
+    see = """(hidden) => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    await page.clock.install()
+    await page.add_init_script(ASKED)
+    await captions.open("hidden")
+    await captions.start()
+    await captions.state("Live")
+    await captions.until("asked.length === 1")
+    await page.evaluate(see, arg=True)
+    await page.clock.fast_forward(30_000)
+    await page.clock.fast_forward(5_000)
+    await page.evaluate(see, arg=False)
+    await page.clock.fast_forward(100)
+    await captions.until("asked.length === 2")
+    assert 35_000 <= await page.evaluate("asked[1] - asked[0]") < 60_000
+    await captions.stop()
+    await captions.state("Stopped")
 
 
 async def test_a_transcription_that_ends_by_itself_is_said(world: Rooms, captions: Captions) -> None:

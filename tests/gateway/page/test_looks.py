@@ -62,6 +62,19 @@ async def test_each_control_has_its_role_and_name(world: Rooms, page: Page) -> N
         assert await page.locator("html").get_attribute("lang") == "en"
 
 
+async def test_screen_readers_listen_to_the_notices_before_there_are_any(world: Rooms, page: Page) -> None:
+    flags = (f"--captions-url={world.simulator.url}", "--stt-url=http://127.0.0.1:9")
+    async with world.gateway("notices", *flags) as served:
+        await page.goto(f"{served.process.url}/captions/?channel=looks")
+        await page.locator("form[data-ready=true]").wait_for(state="attached")
+        for name in ("notice", "speech-state", "speech-notice"):
+            await expect(page.locator(f"#{name}")).to_be_empty()
+        session = await page.context.new_cdp_session(page)
+        tree = await session.send("Accessibility.getFullAXTree")
+        live = [node["role"]["value"] for node in tree["nodes"] if not node["ignored"]]
+        assert (live.count("alert"), live.count("status")) == (2, 2)
+
+
 async def test_what_is_not_set_up_is_not_offered(captions: Captions) -> None:
     await captions.open("looks")
     assert not await captions.page.get_by_role("button", name="Microphone").is_visible()

@@ -7,15 +7,38 @@ import type { Connection } from "../run.ts";
 import { type CaptionSource, type Listener, Messages } from "./source.ts";
 
 const CONNECTIONS: Readonly<Record<ConnectionState, Connection>> = {
-  DISCONNECTED: "stopped",
+  DISCONNECTED: "disconnected",
   CONNECTING: "connecting",
   RECONNECTING: "reconnecting",
   CONNECTED: "live",
-  DISCONNECTING: "stopped",
+  DISCONNECTING: "disconnected",
 };
 
 /** Until another try to join. */
 const RETRY = 5000;
+
+const NO_APP_ID =
+  "This gateway has no App ID to join the channel with: whoever runs it sets --project-dir " +
+  "(gateway.projectSecret of the chart). Then reload the page.";
+
+const INSECURE = "Agora's SDK works on pages of https:// and of localhost only: open this one by https://.";
+
+const NO_WEBRTC = "This browser lacks WebRTC, by which captions come: take another one.";
+
+/** Why no channel can be joined from here; empty where one can be. */
+export async function obstacle(appId: string | null): Promise<string> {
+  if (!appId) {
+    return NO_APP_ID;
+  }
+  if (!isSecureContext) {
+    return INSECURE;
+  }
+  if (!("RTCPeerConnection" in globalThis)) {
+    return NO_WEBRTC; // the SDK could not even be loaded
+  }
+  const { default: sdk } = await import("./sdk.ts"); // 1.6 MB, which nobody else needs
+  return sdk.checkSystemRequirements() ? "" : NO_WEBRTC;
+}
 
 export class AgoraSource implements CaptionSource {
   readonly #appId: string | null;
@@ -45,29 +68,27 @@ export class AgoraSource implements CaptionSource {
   }
 
   async #begin(): Promise<void> {
-    if (!this.#appId) {
-      this.#listener.problem(
-        "The gateway gives out no tokens for the channel: whoever runs it gives it --project-dir.",
-      );
-      return;
-    }
     this.#listener.connection("connecting");
-    const { default: sdk } = await import("./sdk.ts"); // 1.6 MB, which nobody else needs
+    const problem = await obstacle(this.#appId);
+    const { default: sdk } = await import("./sdk.ts");
     if (this.#closed) {
       return;
     }
-    if (!sdk.checkSystemRequirements()) {
-      this.#listener.problem("This browser lacks WebRTC, by which captions come: take another one.");
-      this.#listener.connection("stopped");
+    if (problem) {
+      this.#listener.problem(problem);
+      this.#listener.connection("disconnected");
       return;
     }
     sdk.setLogLevel(3); // warnings
     // The audience of a live channel: a task ends once a channel has no host, and who reads along must not count.
     const client = sdk.createClient({ mode: "live", role: "audience", codec: "vp8" });
     this.#client = client;
-    client.on("connection-state-change", (state) => {
+    client.on("connection-state-change", (state, _before, reason) => {
       if (!this.#closed) {
         this.#listener.connection(CONNECTIONS[state]);
+        if (state === "DISCONNECTED") {
+          this.#listener.problem(`Agora has closed the connection: ${reason}. Reload the page to join again.`);
+        }
       }
     });
     client.on("stream-message", (_: unknown, payload: Uint8Array<ArrayBuffer>) => this.#messages.take(payload));

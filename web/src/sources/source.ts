@@ -19,6 +19,11 @@ export interface CaptionSource {
   close(): void;
 }
 
+/** Why the captions of a channel cannot be shown here, and what to do; empty where they can be. */
+export async function obstacle(config: Config): Promise<string> {
+  return config.source === "agora" ? await (await import("./agora.ts")).obstacle(config.appId) : "";
+}
+
 /** Open the source that the configuration names. */
 export async function open(
   config: Config,
