@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from agora_transcription.stt.protocol import seconds_of
+from agora_transcription.stt.engines.audio import seconds_of
 
 __all__ = ["Arrivals"]
 

@@ -7,6 +7,8 @@ import binascii
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from agora_transcription.stt.engines.audio import SAMPLE_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,7 +26,6 @@ __all__ = [
     "error",
     "read_chunk",
     "read_start",
-    "seconds_of",
     "started",
     "transcript",
 ]
@@ -33,8 +34,6 @@ PATH: Final = "/api/stt-realtime-socket"
 
 RATES: Final = range(8000, 48001)
 """Samples per second."""
-
-SAMPLE_BYTES: Final = 2
 
 MAX_CHUNK_SECONDS: Final = 1.0
 """Of audio in one event; at the highest rate that is 96,000 bytes."""
@@ -116,11 +115,6 @@ def read_chunk(arguments: Sequence[Any], rate: int) -> bytes:
     if len(audio) % SAMPLE_BYTES:
         raise Refused("audio_base_64 must have whole samples, of 2 bytes each")
     return audio
-
-
-def seconds_of(size: int, rate: int) -> float:
-    """How long so many bytes of audio last."""
-    return size / (SAMPLE_BYTES * rate)
 
 
 def started(session_id: str, rate: int, model: str) -> dict[str, Any]:

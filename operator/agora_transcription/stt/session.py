@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from agora_transcription.stt import protocol
 from agora_transcription.stt.arrivals import Arrivals
 from agora_transcription.stt.endings import Ending
+from agora_transcription.stt.engines.audio import seconds_of
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind
 from agora_transcription.stt.opening import open_unless
 from agora_transcription.stt.protocol import Close, Refused
@@ -158,7 +159,7 @@ class Session:
     def _keep(self, audio: bytes) -> None:
         now = time.monotonic()
         self._arrivals.add(len(audio), now)
-        self._metrics.audio_seconds.inc(protocol.seconds_of(len(audio), self._rate))
+        self._metrics.audio_seconds.inc(seconds_of(len(audio), self._rate))
         if self.lag > protocol.MAX_BACKLOG_SECONDS:
             self._end(self._overrun(now))
             return

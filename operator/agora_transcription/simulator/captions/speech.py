@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.simulator.captions.messages import Caption, Word
+from agora_transcription.stt.engines.audio import SAMPLE_BYTES, seconds_of
 from agora_transcription.stt.engines.base import Kind
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Hearing", "Speech", "play"]
 
 CHUNK_SECONDS: Final = 0.1
-SAMPLE_BYTES: Final = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -41,12 +41,12 @@ class Speech:
     @property
     def seconds(self) -> float:
         """How long it is."""
-        return len(self.samples) / SAMPLE_BYTES / self.rate
+        return seconds_of(len(self.samples), self.rate)
 
     @property
     def played(self) -> float:
         """Seconds that were played."""
-        return self.position / SAMPLE_BYTES / self.rate
+        return seconds_of(self.position, self.rate)
 
     def chunks(self) -> Iterator[bytes]:
         """What is still to be played, piece by piece."""
@@ -107,6 +107,6 @@ async def _feed(speech: Speech, recognition: Recognition) -> None:
     due = clock()
     for chunk in speech.chunks():
         await recognition.send(chunk)
-        due += len(chunk) / SAMPLE_BYTES / speech.rate
+        due += seconds_of(len(chunk), speech.rate)
         await asyncio.sleep(max(0.0, due - clock()))
     await recognition.finish()

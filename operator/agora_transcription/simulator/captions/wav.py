@@ -8,6 +8,8 @@ import wave
 from array import array
 from typing import Final
 
+from agora_transcription.stt.engines.audio import SAMPLE_BYTES
+
 __all__ = ["MAX_BYTES", "RATES", "InvalidWav", "samples_of"]
 
 MAX_BYTES: Final = 32 * 2**20
@@ -15,8 +17,6 @@ MAX_BYTES: Final = 32 * 2**20
 
 RATES: Final = range(8000, 48001)
 """Hz."""
-
-SAMPLE_BYTES: Final = 2
 
 
 class InvalidWav(ValueError):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from agora_transcription.settings import SttSettings
 
-__all__ = ["ElevenLabsEngine", "ElevenLabsRecognition"]
+__all__ = ["ElevenLabsEngine"]
 
 QUIET_SECONDS: Final = 3.0
 """After this long without a transcript, the commit before it was the last one: a pause that was found in the audio

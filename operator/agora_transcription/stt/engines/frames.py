@@ -1,4 +1,4 @@
-"""The words between an engine and its worker processes: frames on a socket, with a length in front.
+"""What is said between an engine and its worker processes: frames on a socket, with a length in front.
 
 Nothing is pickled: a worker runs native code on what strangers send, and must not be able to run anything here.
 """
@@ -20,7 +20,7 @@ __all__ = [
     "Frame",
     "FrameError",
     "FrameReader",
-    "Word",
+    "FrameType",
     "pack",
     "pack_numbers",
     "pack_result",
@@ -35,7 +35,7 @@ _HEADER: Final = struct.Struct("!IBI")
 _NUMBER: Final = struct.Struct("!d")
 
 
-class Word(IntEnum):
+class FrameType(IntEnum):
     """What a frame is about."""
 
     # To the worker.
@@ -72,7 +72,7 @@ class FrameError(Exception):
 class Frame(NamedTuple):
     """One of them; `session` is 0 where it is about the worker."""
 
-    word: Word
+    type: FrameType
     session: int
     payload: bytes
 
@@ -100,13 +100,13 @@ class FrameReader:
             payload = bytes(self._buffer[_HEADER.size : end])
             del self._buffer[:end]
             try:
-                word = Word(number)
+                frame_type = FrameType(number)
             except ValueError:
-                raise FrameError(f"a frame of the unknown kind {number}") from None
-            yield Frame(word, session, payload)
+                raise FrameError(f"a frame of the unknown type {number}") from None
+            yield Frame(frame_type, session, payload)
 
 
-def pack(word: Word, session: int = 0, payload: bytes = b"") -> bytes:
+def pack(frame_type: FrameType, session: int = 0, payload: bytes = b"") -> bytes:
     """A frame's bytes.
 
     Raises:
@@ -114,12 +114,12 @@ def pack(word: Word, session: int = 0, payload: bytes = b"") -> bytes:
     """
     if len(payload) > MAX_PAYLOAD:
         raise FrameError(f"a frame of {len(payload)} bytes")
-    return _HEADER.pack(len(payload), word, session) + payload
+    return _HEADER.pack(len(payload), frame_type, session) + payload
 
 
-def pack_numbers(word: Word, session: int, *numbers: float) -> bytes:
+def pack_numbers(frame_type: FrameType, session: int, *numbers: float) -> bytes:
     """A frame with numbers in it."""
-    return pack(word, session, b"".join(map(_NUMBER.pack, numbers)))
+    return pack(frame_type, session, b"".join(map(_NUMBER.pack, numbers)))
 
 
 def unpack_numbers(payload: bytes, count: int) -> list[float]:
@@ -136,7 +136,7 @@ def unpack_numbers(payload: bytes, count: int) -> list[float]:
 def pack_result(session: int, result: Result) -> bytes:
     """A frame with a result in it."""
     whole = {"kind": result.kind, "payload": result.payload, "heardAt": result.heard_at}
-    return pack(Word.RESULT, session, json.dumps(whole, separators=(",", ":")).encode())
+    return pack(FrameType.RESULT, session, json.dumps(whole, separators=(",", ":")).encode())
 
 
 def unpack_result(payload: bytes) -> Result:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agora_transcription.stt.engines.audio import pieces, seconds_of
 from agora_transcription.stt.engines.base import EngineFault
-from agora_transcription.stt.engines.frames import Word, pack, pack_numbers, unpack_numbers, unpack_result
+from agora_transcription.stt.engines.frames import FrameType, pack, pack_numbers, unpack_numbers, unpack_result
 from agora_transcription.stt.engines.processes import WorkerProcess
 from agora_transcription.stt.engines.recognizers import RECOGNIZERS, missing_packages
 from agora_transcription.stt.engines.results import ResultQueue
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agora_transcription.stt.engines.base import Result
     from agora_transcription.stt.engines.frames import Frame
 
-__all__ = ["LocalEngine", "LocalRecognition", "cores"]
+__all__ = ["LocalEngine", "LocalRecognition"]
 
 WINDOW_SECONDS: Final = 2.0
 """Audio that a session may have sent and not have had worked through; more waits."""
@@ -50,7 +50,7 @@ class LocalEngine:
     ) -> None:
         self._name = name
         self._workers = [
-            WorkerProcess(name, timestamps=timestamps, hang_seconds=hang_seconds) for _ in range(workers or cores())
+            WorkerProcess(name, timestamps=timestamps, hang_seconds=hang_seconds) for _ in range(workers or _cores())
         ]
         self._numbers = count(1)
         self.model = RECOGNIZERS[name].name
@@ -117,7 +117,7 @@ class LocalRecognition:
         self._results = ResultQueue()
         self._room = asyncio.Event()
         worker.sessions[number] = self
-        worker.send(pack_numbers(Word.OPEN, number, sample_rate))
+        worker.send(pack_numbers(FrameType.OPEN, number, sample_rate))
 
     @property
     def processed_seconds(self) -> float:
@@ -138,12 +138,12 @@ class LocalRecognition:
         for piece in pieces(audio, self._rate):
             await self._wait_for_room()
             self._sent += len(piece)
-            self._worker.send(pack(Word.AUDIO, self._number, piece))
+            self._worker.send(pack(FrameType.AUDIO, self._number, piece))
 
     async def finish(self) -> None:
         """Say that no more audio follows."""
         if not self._results.ended:
-            self._worker.send(pack(Word.FINISH, self._number))
+            self._worker.send(pack(FrameType.FINISH, self._number))
 
     def results(self) -> AsyncIterator[Result]:
         """What is heard. Of partials that nobody has taken yet there is only the newest.
@@ -156,7 +156,7 @@ class LocalRecognition:
     async def close(self) -> None:
         """Let go of everything at once."""
         if self._number in self._worker.sessions:
-            self._worker.send(pack(Word.CLOSE, self._number))
+            self._worker.send(pack(FrameType.CLOSE, self._number))
         self._results.clear()
         self.end()
 
@@ -166,14 +166,14 @@ class LocalRecognition:
         Raises:
             FrameError: It makes no sense.
         """
-        if frame.word == Word.RESULT:
+        if frame.type == FrameType.RESULT:
             self._results.put(unpack_result(frame.payload))
-        elif frame.word == Word.PROCESSED:
+        elif frame.type == FrameType.PROCESSED:
             self._processed, self._busy = unpack_numbers(frame.payload, 2)
             self._room.set()
-        elif frame.word == Word.ENDED:
+        elif frame.type == FrameType.ENDED:
             self.end()
-        elif frame.word == Word.FAULT:
+        elif frame.type == FrameType.FAULT:
             self.end(EngineFault(frame.payload.decode()))
 
     def end(self, fault: EngineFault | None = None) -> None:
@@ -189,7 +189,7 @@ class LocalRecognition:
         self._results.check()
 
 
-def cores() -> int:
+def _cores() -> int:
     """How many processor cores this process may use: those of its container, where it has a limit."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

@@ -11,12 +11,12 @@ import sys
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from agora_transcription.stt.engines.base import EngineFault
-from agora_transcription.stt.engines.frames import Frame, FrameError, FrameReader, Word, pack
+from agora_transcription.stt.engines.frames import Frame, FrameError, FrameReader, FrameType, pack
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
-__all__ = ["Listener", "WorkerProcess"]
+__all__ = ["WorkerProcess"]
 
 LOAD_SECONDS: Final = 120.0
 """How long the models may take to load, on a slow disk."""
@@ -161,7 +161,7 @@ class WorkerProcess:
         assert self._connection is not None  # noqa: S101 - it is ready
         connection = self._connection
         while not connection.lost.done():
-            connection.send(pack(Word.PING))
+            connection.send(pack(FrameType.PING))
             # What has come in while this process itself was stopped is read before the time is up.
             await asyncio.wait([connection.lost], timeout=self._hang_seconds / 4)
             if connection.silent_seconds > self._hang_seconds:
@@ -232,12 +232,12 @@ class _Connection(asyncio.Protocol):
         self._lose("it has died")
 
     def _take(self, frame: Frame) -> None:
-        if frame.word == Word.READY and not self.ready.done():
+        if frame.type == FrameType.READY and not self.ready.done():
             self.ready.set_result(None)
             self.decided.set()
-        elif frame.word == Word.FAULT and frame.session == 0:
+        elif frame.type == FrameType.FAULT and frame.session == 0:
             self.drop(frame.payload.decode())
-        elif frame.word == Word.LOG:
+        elif frame.type == FrameType.LOG:
             logger.error("Worker: %s", frame.payload.decode())
         elif session := self._sessions.get(frame.session):
             session.take(frame)

@@ -11,7 +11,7 @@ from agora_transcription.stt.engines.base import EngineFault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RECOGNIZERS", "Model", "Recognizer", "TimedWord", "Utterance", "load", "missing_packages"]
+__all__ = ["RECOGNIZERS", "Recognizer", "TimedWord", "Utterance", "load", "missing_packages"]
 
 
 class TimedWord(NamedTuple):

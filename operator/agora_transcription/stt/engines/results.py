@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agora_transcription.stt.engines.base import EngineClosed, Result
 
-__all__ = ["MAX_WAITING", "ResultQueue"]
+__all__ = ["ResultQueue"]
 
 MAX_WAITING: Final = 1000
 """Results that nobody takes, until it is taken for certain that nobody will."""

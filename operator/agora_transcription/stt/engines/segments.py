@@ -10,38 +10,47 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agora_transcription.stt.engines.audio import SAMPLE_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CHUNK_BYTES", "CHUNK_SECONDS", "RATE", "Segment", "Segmenter"]
+__all__ = ["RATE", "Segment", "Segmenter"]
 
 RATE: Final = 16000
 """Hz: what detector and engines here listen to."""
 
 CHUNK_SAMPLES: Final = 512
-CHUNK_BYTES: Final = 2 * CHUNK_SAMPLES
-CHUNK_SECONDS: Final = CHUNK_SAMPLES / RATE
 """What the detector judges at once."""
+CHUNK_BYTES: Final = SAMPLE_BYTES * CHUNK_SAMPLES
+"""The same, as it comes."""
+CHUNK_SECONDS: Final = CHUNK_SAMPLES / RATE
+"""The same, as it lasts."""
 
-SPEECH: Final = 0.5
-SILENCE: Final = 0.35
-"""Probabilities of speech above and below which it is taken for speech, and for silence; between them it goes on."""
+SPEECH_PROBABILITY: Final = 0.5
+"""Above it a chunk is taken for speech."""
+SILENCE_PROBABILITY: Final = 0.35
+"""Below it a chunk is taken for silence; between the two, what was goes on."""
 
-BEGINS: Final = 3
-"""Chunks of speech in a row with which a segment begins: a click is shorter."""
+BEGIN_CHUNKS: Final = 3
+"""Of speech in a row, with which a segment begins: a click is shorter."""
 
-LEAD: Final = 10
-TAIL: Final = 6
-"""Chunks before and after the speech that belong to the segment: the soft sounds of a word's ends."""
+LEAD_CHUNKS: Final = 10
+"""Before the speech that belong to the segment: a word may begin softly."""
+TAIL_CHUNKS: Final = 6
+"""After the speech that belong to the segment: a word may end softly."""
 
-PAUSE: Final = 20
-SHORT_PAUSE: Final = 10
-LONG: Final = 5.0
-"""Chunks of silence that end a segment, and those that end one that has become longer than so many seconds."""
+PAUSE_CHUNKS: Final = 20
+"""Of silence that end a segment."""
+SHORT_PAUSE_CHUNKS: Final = 10
+"""Of silence that end a segment that has become long."""
+LONG_SECONDS: Final = 5.0
+"""How long that is."""
 
-LONGEST: Final = 10.0
-LOOK_BACK: Final = 3.0
-"""Seconds after which a segment is cut, at its quietest place of its last seconds."""
+LONGEST_SECONDS: Final = 10.0
+"""After which a segment is cut, whatever is said."""
+LOOK_BACK_SECONDS: Final = 3.0
+"""At its end, of which the quietest place is where it is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Segmenter:
         self._probability = probability
         self._rest = b""
         self._heard = 0  # chunks
-        self._lead: deque[bytes] = deque(maxlen=LEAD + BEGINS)
+        self._lead: deque[bytes] = deque(maxlen=LEAD_CHUNKS + BEGIN_CHUNKS)
         self._loud = 0  # chunks of speech in a row, before a segment
         self._chunks: list[bytes] = []
         self._probabilities: list[float] = []
@@ -95,7 +104,7 @@ class Segmenter:
     @property
     def settled(self) -> bool:
         """Whether the open segment stays as it is, should nothing more be said."""
-        return self._quiet >= TAIL
+        return self._quiet >= TAIL_CHUNKS
 
     def feed(self, audio: bytes) -> list[Segment]:
         """Take audio of `RATE`, and answer the segments that ended in it."""
@@ -110,7 +119,7 @@ class Segmenter:
         segments = self.feed(bytes(-len(self._rest) % CHUNK_BYTES))
         if self._loud:
             self._begin()
-        segments += self.feed(bytes(TAIL * CHUNK_BYTES))
+        segments += self.feed(bytes(TAIL_CHUNKS * CHUNK_BYTES))
         if last := self._end():
             segments.append(last)
         return segments
@@ -120,31 +129,31 @@ class Segmenter:
         if not self._chunks:
             return None
         spoken = len(self._chunks) - self._quiet
-        return self._segment(spoken + min(self._quiet, TAIL), spoken)
+        return self._segment(spoken + min(self._quiet, TAIL_CHUNKS), spoken)
 
     def _judge(self, chunk: bytes) -> Segment | None:
         probability = self._probability(chunk)
         self._heard += 1
         if not self._chunks:
             self._lead.append(chunk)
-            self._loud = self._loud + 1 if probability >= SPEECH else 0
-            if self._loud == BEGINS:
+            self._loud = self._loud + 1 if probability >= SPEECH_PROBABILITY else 0
+            if self._loud == BEGIN_CHUNKS:
                 self._begin()
             return None
         self._chunks.append(chunk)
         self._probabilities.append(probability)
-        if probability >= SPEECH:
+        if probability >= SPEECH_PROBABILITY:
             self._quiet = 0
-        elif self._quiet or probability < SILENCE:
+        elif self._quiet or probability < SILENCE_PROBABILITY:
             self._quiet += 1
         seconds = len(self._chunks) * CHUNK_SECONDS
-        if self._quiet >= (PAUSE if seconds < LONG else SHORT_PAUSE):
+        if self._quiet >= (PAUSE_CHUNKS if seconds < LONG_SECONDS else SHORT_PAUSE_CHUNKS):
             return self._end()
-        return self._cut() if seconds >= LONGEST else None
+        return self._cut() if seconds >= LONGEST_SECONDS else None
 
     def _begin(self) -> None:
         self._chunks = list(self._lead)
-        self._probabilities = [SPEECH] * len(self._chunks)
+        self._probabilities = [SPEECH_PROBABILITY] * len(self._chunks)
         self._first = self._heard - len(self._chunks)
         self._quiet = self._loud = 0
         self._lead.clear()
@@ -152,7 +161,7 @@ class Segmenter:
     def _end(self) -> Segment | None:
         segment = self.open()
         self._quiet = min(self._quiet, len(self._chunks))
-        self._lead.extend(self._chunks[len(self._chunks) - max(0, self._quiet - TAIL) :])
+        self._lead.extend(self._chunks[len(self._chunks) - max(0, self._quiet - TAIL_CHUNKS) :])
         self._chunks = []
         self._probabilities = []
         self._quiet = self._loud = 0
@@ -160,7 +169,7 @@ class Segmenter:
 
     def _cut(self) -> Segment:
         """End the segment at its quietest place, and begin the next one there."""
-        late = len(self._chunks) - round(LOOK_BACK / CHUNK_SECONDS)
+        late = len(self._chunks) - round(LOOK_BACK_SECONDS / CHUNK_SECONDS)
         at = 1 + min(range(late, len(self._chunks)), key=self._probabilities.__getitem__)
         segment = self._segment(at, at)
         self._chunks, self._probabilities = self._chunks[at:], self._probabilities[at:]

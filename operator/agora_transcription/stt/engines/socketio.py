@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from agora_transcription.settings import SttSettings
 
-__all__ = ["SocketIoEngine", "SocketIoRecognition", "path_of"]
+__all__ = ["SocketIoEngine"]
 
 LONGEST_MESSAGE: Final = 200
 """Characters of the other end's words that go on to the client."""
@@ -39,11 +39,6 @@ class SocketIoEngine(relays.RelayEngine):
 
     def _recognition(self, sample_rate: int) -> SocketIoRecognition:
         return SocketIoRecognition(self._url, sample_rate)
-
-
-def path_of(url: str) -> str:
-    """The path of the protocol at the other end, below the one that the URL has; it may be there already."""
-    return urlsplit(url).path.rstrip("/").removesuffix(PATH) + PATH
 
 
 class SocketIoRecognition(relays.RelayRecognition):
@@ -77,7 +72,7 @@ class SocketIoRecognition(relays.RelayRecognition):
                 self._url,
                 headers={"x-api-key": key} if key else {},
                 transports=["websocket"],
-                socketio_path=path_of(self._url),
+                socketio_path=_path_of(self._url),
                 wait_timeout=relays.CONNECT_SECONDS,
             )
             await self._client.emit("start-session", {"sampleRate": self._rate})
@@ -158,6 +153,11 @@ class SocketIoRecognition(relays.RelayRecognition):
 
     async def _on_disconnect(self, *_: object) -> None:
         self._end(EngineFault(relays.LOST))
+
+
+def _path_of(url: str) -> str:
+    """The path of the protocol at the other end, below the one that the URL has; it may be there already."""
+    return urlsplit(url).path.rstrip("/").removesuffix(PATH) + PATH
 
 
 def _code(said: object) -> int:

@@ -19,9 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.stt.engines.base import EngineFault
-from agora_transcription.stt.engines.frames import FrameReader, Word, pack, pack_numbers, pack_result, unpack_numbers
+from agora_transcription.stt.engines.frames import (
+    FrameReader,
+    FrameType,
+    pack,
+    pack_numbers,
+    pack_result,
+    unpack_numbers,
+)
 from agora_transcription.stt.engines.recognizers import load
-from agora_transcription.stt.engines.sessions import Session
+from agora_transcription.stt.engines.speech_stream import SpeechStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from agora_transcription.stt.engines.frames import Frame
     from agora_transcription.stt.engines.recognizers import Recognizer
 
-    Step = Callable[[Session], list[Result] | None]
+    Step = Callable[[SpeechStream], list[Result] | None]
 
 __all__ = ["Worker", "main"]
 
@@ -49,17 +56,17 @@ class Worker:
         self._recognizer = recognizer
         self._parent = parent
         self._reader = FrameReader()
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[int, SpeechStream] = {}
         self._turns: deque[int] = deque()
 
     def run(self) -> None:
         """Work until the parent is gone."""
-        self._parent.sendall(pack(Word.READY))
+        self._parent.sendall(pack(FrameType.READY))
         while self._read(wait=not any(session.busy for session in self._sessions.values())):
             for number in list(self._turns):
-                self._work(number, Session.listen)
-            if not self._one(Session.commit):
-                self._one(Session.guess)
+                self._work(number, SpeechStream.listen)
+            if not self._one(SpeechStream.commit):
+                self._one(SpeechStream.partial)
 
     def _read(self, *, wait: bool) -> bool:
         """Take what the parent has said; answers whether it is still there."""
@@ -73,22 +80,22 @@ class Worker:
 
     def _take(self, frame: Frame) -> None:
         number = frame.session
-        if frame.word == Word.PING:
-            self._parent.sendall(pack(Word.PONG))
-        elif frame.word == Word.OPEN:
+        if frame.type == FrameType.PING:
+            self._parent.sendall(pack(FrameType.PONG))
+        elif frame.type == FrameType.OPEN:
             [rate] = unpack_numbers(frame.payload, 1)
             self._open(number, round(rate))
         elif session := self._sessions.get(number):
-            if frame.word == Word.AUDIO:
+            if frame.type == FrameType.AUDIO:
                 session.inbox.append(frame.payload)
-            elif frame.word == Word.FINISH:
+            elif frame.type == FrameType.FINISH:
                 session.inbox.append(None)
             else:
                 self._forget(number)
 
     def _open(self, number: int, rate: int) -> None:
         try:
-            self._sessions[number] = Session(self._recognizer, rate)
+            self._sessions[number] = SpeechStream(self._recognizer, rate)
         except Exception as error:  # noqa: BLE001 - as in `_work`
             self._fail(number, error)
         else:
@@ -117,15 +124,15 @@ class Worker:
         session.busy_seconds += time.monotonic() - began
         for result in results:
             self._parent.sendall(pack_result(number, result))
-        self._parent.sendall(pack_numbers(Word.PROCESSED, number, session.processed_seconds, session.busy_seconds))
+        self._parent.sendall(pack_numbers(FrameType.PROCESSED, number, session.processed_seconds, session.busy_seconds))
         if session.ended:
-            self._parent.sendall(pack(Word.ENDED, number))
+            self._parent.sendall(pack(FrameType.ENDED, number))
             self._forget(number)
         return True
 
     def _fail(self, number: int, error: Exception) -> None:
         self._log(error)
-        self._parent.sendall(pack(Word.FAULT, number, b"the engine failed"))
+        self._parent.sendall(pack(FrameType.FAULT, number, b"the engine failed"))
 
     def _forget(self, number: int) -> None:
         self._turns.remove(number)
@@ -135,7 +142,7 @@ class Worker:
             self._log(error)
 
     def _log(self, error: Exception) -> None:
-        self._parent.sendall(pack(Word.LOG, payload=_place(error).encode()))
+        self._parent.sendall(pack(FrameType.LOG, payload=_place(error).encode()))
 
 
 def _place(error: BaseException) -> str:
@@ -155,7 +162,7 @@ def main(arguments: list[str]) -> None:
         try:
             recognizer = load(engine, timestamps=timestamps == "words")
         except EngineFault as fault:
-            parent.sendall(pack(Word.FAULT, payload=str(fault).encode()))
+            parent.sendall(pack(FrameType.FAULT, payload=str(fault).encode()))
             return
         # Broken or reset: the parent is gone, which is the way to end.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -15,7 +15,7 @@ from agora_transcription.stt.engines.frames import (
     Frame,
     FrameError,
     FrameReader,
-    Word,
+    FrameType,
     pack,
     pack_numbers,
     pack_result,
@@ -23,7 +23,7 @@ from agora_transcription.stt.engines.frames import (
     unpack_result,
 )
 
-frames = st.builds(Frame, st.sampled_from(Word), st.integers(0, 2**32 - 1), st.binary(max_size=200))
+frames = st.builds(Frame, st.sampled_from(FrameType), st.integers(0, 2**32 - 1), st.binary(max_size=200))
 texts = st.text(max_size=50)
 results = st.builds(
     Result,
@@ -45,27 +45,27 @@ def test_frames_come_out_whole_wherever_the_pieces_are_cut(sent: list[Frame], cu
 @given(results)
 def test_a_result_comes_out_as_it_went_in(result: Result) -> None:
     [frame] = FrameReader().feed(pack_result(7, result))
-    assert (frame.word, frame.session) == (Word.RESULT, 7)
+    assert (frame.type, frame.session) == (FrameType.RESULT, 7)
     assert unpack_result(frame.payload) == result
 
 
 @given(st.lists(st.floats(allow_nan=False), max_size=3))
 def test_numbers_come_out_as_they_went_in(numbers: list[float]) -> None:
-    [frame] = FrameReader().feed(pack_numbers(Word.PROCESSED, 7, *numbers))
+    [frame] = FrameReader().feed(pack_numbers(FrameType.PROCESSED, 7, *numbers))
     assert unpack_numbers(frame.payload, len(numbers)) == numbers
 
 
 def test_a_frame_that_would_fill_the_memory_is_refused_before_it_does() -> None:
     with pytest.raises(FrameError, match="4294967295"):
-        list(FrameReader().feed(struct.pack("!IBI", 2**32 - 1, Word.AUDIO, 1)))
+        list(FrameReader().feed(struct.pack("!IBI", 2**32 - 1, FrameType.AUDIO, 1)))
 
 
 def test_a_frame_that_the_other_end_would_refuse_is_not_sent() -> None:
     with pytest.raises(FrameError):
-        pack(Word.AUDIO, 1, bytes(MAX_PAYLOAD + 1))
+        pack(FrameType.AUDIO, 1, bytes(MAX_PAYLOAD + 1))
 
 
-def test_a_frame_of_an_unknown_kind_is_refused() -> None:
+def test_a_frame_of_an_unknown_type_is_refused() -> None:
     with pytest.raises(FrameError, match="99"):
         list(FrameReader().feed(struct.pack("!IBI", 0, 99, 1)))
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind, Result
-from agora_transcription.stt.engines.results import MAX_WAITING, ResultQueue
+from agora_transcription.stt.engines.results import ResultQueue
 
 
 def result(kind: Kind, text: str) -> Result:
@@ -62,8 +62,10 @@ async def test_what_was_heard_comes_before_the_reason_of_the_end(reason: EngineF
 
 async def test_results_that_nobody_takes_end_the_session() -> None:
     results = ResultQueue()
-    for number in range(MAX_WAITING):
+    for number in range(999):
         results.put(result(Kind.COMMITTED, str(number)))
+    results.check()
+    results.put(result(Kind.COMMITTED, "one too many"))
     with pytest.raises(EngineFault) as caught:
         results.check()
     assert caught.value.code == 1008

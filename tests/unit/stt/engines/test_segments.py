@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_transcription.stt.engines.segments import (
-    BEGINS,
+    BEGIN_CHUNKS,
     CHUNK_BYTES,
     CHUNK_SECONDS,
-    LEAD,
-    LONGEST,
-    PAUSE,
-    TAIL,
+    LEAD_CHUNKS,
+    LONGEST_SECONDS,
+    PAUSE_CHUNKS,
+    TAIL_CHUNKS,
     Segment,
     Segmenter,
 )
@@ -40,30 +40,30 @@ def test_silence_has_no_segments() -> None:
 
 
 def test_a_click_is_no_speech() -> None:
-    assert all_of(chunks((50, SILENT), (BEGINS - 1, SPOKEN), (50, SILENT))) == []
+    assert all_of(chunks((50, SILENT), (BEGIN_CHUNKS - 1, SPOKEN), (50, SILENT))) == []
 
 
 def test_speech_is_a_segment_with_something_before_and_after_it() -> None:
     [segment] = all_of(chunks((50, SILENT), (30, SPOKEN), (50, SILENT)))
-    assert segment.audio == chunks((LEAD, SILENT), (30, SPOKEN), (TAIL, SILENT))
-    assert segment.start == pytest.approx((50 - LEAD) * CHUNK_SECONDS)
+    assert segment.audio == chunks((LEAD_CHUNKS, SILENT), (30, SPOKEN), (TAIL_CHUNKS, SILENT))
+    assert segment.start == pytest.approx((50 - LEAD_CHUNKS) * CHUNK_SECONDS)
     assert segment.speech_end == pytest.approx(80 * CHUNK_SECONDS)
 
 
 def test_a_pause_within_a_sentence_does_not_end_it() -> None:
-    [segment] = all_of(chunks((20, SPOKEN), (PAUSE - 1, SILENT), (20, SPOKEN), (50, SILENT)))
-    assert segment.speech_end == pytest.approx((40 + PAUSE - 1) * CHUNK_SECONDS)
+    [segment] = all_of(chunks((20, SPOKEN), (PAUSE_CHUNKS - 1, SILENT), (20, SPOKEN), (50, SILENT)))
+    assert segment.speech_end == pytest.approx((40 + PAUSE_CHUNKS - 1) * CHUNK_SECONDS)
 
 
 def test_a_pause_ends_a_segment_as_soon_as_it_is_one() -> None:
     found = segmenter()
-    assert found.feed(chunks((20, SPOKEN), (PAUSE - 1, SILENT))) == []
+    assert found.feed(chunks((20, SPOKEN), (PAUSE_CHUNKS - 1, SILENT))) == []
     assert len(found.feed(chunks((1, SILENT)))) == 1
 
 
 def test_what_is_said_last_is_not_lost_however_short() -> None:
     [segment] = all_of(chunks((50, SILENT), (1, SPOKEN)))
-    assert segment.audio.endswith(chunks((1, SPOKEN), (TAIL, 0)))
+    assert segment.audio.endswith(chunks((1, SPOKEN), (TAIL_CHUNKS, 0)))
 
 
 def test_half_a_chunk_at_the_end_is_not_lost() -> None:
@@ -75,20 +75,22 @@ def test_half_a_chunk_at_the_end_is_not_lost() -> None:
 def test_endless_speech_is_cut_where_it_is_quietest_and_nothing_is_lost() -> None:
     whole = chunks((280, SPOKEN), (1, 51), (400, SPOKEN))
     segments = all_of(whole)
-    assert b"".join(segment.audio for segment in segments) == whole + chunks((TAIL, 0))
+    assert b"".join(segment.audio for segment in segments) == whole + chunks((TAIL_CHUNKS, 0))
     assert segments[0].audio == chunks((280, SPOKEN), (1, 51))
-    assert all(len(segment.audio) <= LONGEST / CHUNK_SECONDS * CHUNK_BYTES + CHUNK_BYTES for segment in segments)
+    assert all(
+        len(segment.audio) <= LONGEST_SECONDS / CHUNK_SECONDS * CHUNK_BYTES + CHUNK_BYTES for segment in segments
+    )
 
 
 def test_the_open_segment_is_settled_when_only_more_silence_would_come() -> None:
     found = segmenter()
-    found.feed(chunks((30, SPOKEN), (TAIL - 1, SILENT)))
+    found.feed(chunks((30, SPOKEN), (TAIL_CHUNKS - 1, SILENT)))
     states = [found.settled]
     found.feed(chunks((1, SILENT)))
     states.append(found.settled)
     assert states == [False, True]
     before = found.open()
-    assert found.feed(chunks((PAUSE, SILENT))) == [before]
+    assert found.feed(chunks((PAUSE_CHUNKS, SILENT))) == [before]
 
 
 runs = st.lists(st.tuples(st.integers(1, 400), st.sampled_from([SILENT, 40, 55, SPOKEN])), max_size=12)
@@ -110,7 +112,7 @@ def test_where_the_audio_is_cut_on_its_way_makes_no_difference(of: list[tuple[in
 def test_every_segment_is_a_piece_of_the_audio_at_its_time_and_none_overlaps_the_next(
     of: list[tuple[int, int]],
 ) -> None:
-    audio, end = chunks(*of, (TAIL, 0)), 0
+    audio, end = chunks(*of, (TAIL_CHUNKS, 0)), 0
     for segment in all_of(chunks(*of)):
         start = round(segment.start / CHUNK_SECONDS) * CHUNK_BYTES
         assert start >= end

@@ -12,7 +12,7 @@ from agora_transcription.stt.engines.base import Kind
 from agora_transcription.stt.engines.frames import (
     Frame,
     FrameReader,
-    Word,
+    FrameType,
     pack,
     pack_numbers,
     unpack_numbers,
@@ -66,13 +66,13 @@ class Parent:
     def send(self, *frames: bytes) -> None:
         self._sock.sendall(b"".join(frames))
 
-    def until(self, word: Word, session: int = 0) -> list[Frame]:
+    def until(self, frame_type: FrameType, session: int = 0) -> list[Frame]:
         """All that comes, up to this."""
         seen: list[Frame] = []
         while True:
             while self._frames:
                 seen.append(self._frames.pop(0))
-                if seen[-1][:2] == (word, session):
+                if seen[-1][:2] == (frame_type, session):
                     return seen
             data = self._sock.recv(65536)
             assert data, "the worker has ended"
@@ -103,53 +103,53 @@ def parent(recognizer: Recognizer) -> Iterator[Parent]:
 
 
 def opened(number: int) -> bytes:
-    return pack_numbers(Word.OPEN, number, 16000)
+    return pack_numbers(FrameType.OPEN, number, 16000)
 
 
 def heard(frames: list[Frame]) -> list[tuple[Kind, str]]:
-    results = [unpack_result(frame.payload) for frame in frames if frame.word == Word.RESULT]
+    results = [unpack_result(frame.payload) for frame in frames if frame.type == FrameType.RESULT]
     return [(result.kind, result.payload["text"]) for result in results]
 
 
 @pytest.mark.parametrize("fails", [{"text"}, {"text", "close"}])
 def test_a_session_that_fails_ends_alone(parent: Parent, recognizer: Recognizer, fails: set[str]) -> None:
     recognizer.fails = fails
-    parent.send(opened(1), opened(2), pack(Word.AUDIO, 1, SECOND))
-    seen = parent.until(Word.FAULT, 1)
-    parent.send(pack(Word.PING))
-    seen += parent.until(Word.PONG)
+    parent.send(opened(1), opened(2), pack(FrameType.AUDIO, 1, SECOND))
+    seen = parent.until(FrameType.FAULT, 1)
+    parent.send(pack(FrameType.PING))
+    seen += parent.until(FrameType.PONG)
     recognizer.fails = set()
-    parent.send(pack(Word.AUDIO, 2, SECOND), pack(Word.FINISH, 2))
-    assert (Kind.COMMITTED, "ok") in heard(parent.until(Word.ENDED, 2))
-    logged = [frame.payload.decode() for frame in seen if frame.word == Word.LOG]
+    parent.send(pack(FrameType.AUDIO, 2, SECOND), pack(FrameType.FINISH, 2))
+    assert (Kind.COMMITTED, "ok") in heard(parent.until(FrameType.ENDED, 2))
+    logged = [frame.payload.decode() for frame in seen if frame.type == FrameType.LOG]
     assert len(logged) == len(fails)
     assert not [line for line in logged if "secret" in line]
 
 
 def test_a_session_that_cannot_be_let_go_of_ends_alone(parent: Parent, recognizer: Recognizer) -> None:
-    parent.send(opened(1), pack(Word.AUDIO, 1, SECOND))
-    parent.until(Word.RESULT, 1)
+    parent.send(opened(1), pack(FrameType.AUDIO, 1, SECOND))
+    parent.until(FrameType.RESULT, 1)
     recognizer.fails = {"close"}
-    parent.send(pack(Word.CLOSE, 1), pack(Word.PING))
-    assert Word.LOG in {frame.word for frame in parent.until(Word.PONG)}
+    parent.send(pack(FrameType.CLOSE, 1), pack(FrameType.PING))
+    assert FrameType.LOG in {frame.type for frame in parent.until(FrameType.PONG)}
 
 
 def test_a_session_that_cannot_begin_fails_alone(parent: Parent, recognizer: Recognizer) -> None:
     recognizer.fails = {"detector"}
-    parent.send(opened(1), pack(Word.AUDIO, 1, SECOND), pack(Word.CLOSE, 1))
-    parent.until(Word.FAULT, 1)
+    parent.send(opened(1), pack(FrameType.AUDIO, 1, SECOND), pack(FrameType.CLOSE, 1))
+    parent.until(FrameType.FAULT, 1)
     recognizer.fails = set()
-    parent.send(opened(2), pack(Word.FINISH, 2))
-    parent.until(Word.ENDED, 2)
+    parent.send(opened(2), pack(FrameType.FINISH, 2))
+    parent.until(FrameType.ENDED, 2)
 
 
 def test_what_a_session_took_is_said_up_to_its_end(parent: Parent) -> None:
-    parent.send(opened(1), pack(Word.AUDIO, 1, SECOND), pack(Word.FINISH, 1))
-    seen = parent.until(Word.ENDED, 1)
-    progress = [unpack_numbers(frame.payload, 2) for frame in seen if frame.word == Word.PROCESSED]
+    parent.send(opened(1), pack(FrameType.AUDIO, 1, SECOND), pack(FrameType.FINISH, 1))
+    seen = parent.until(FrameType.ENDED, 1)
+    progress = [unpack_numbers(frame.payload, 2) for frame in seen if frame.type == FrameType.PROCESSED]
     processed, busy = zip(*progress, strict=True)
     assert processed[-1] == 1.0
     assert list(busy) == sorted(set(busy))
     # The commit took some time, too: it comes before the last of them.
-    words = [frame.word for frame in seen]
-    assert words.index(Word.RESULT) < len(words) - words[::-1].index(Word.PROCESSED) - 1
+    types = [frame.type for frame in seen]
+    assert types.index(FrameType.RESULT) < len(types) - types[::-1].index(FrameType.PROCESSED) - 1

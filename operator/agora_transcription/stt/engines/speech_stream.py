@@ -6,6 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from agora_transcription.stt.engines.audio import seconds_of
 from agora_transcription.stt.engines.base import Kind, Result
 from agora_transcription.stt.engines.resampling import Resampler
 from agora_transcription.stt.engines.segments import RATE, Segmenter
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
     from agora_transcription.stt.engines.recognizers import Recognizer, Utterance
     from agora_transcription.stt.engines.segments import Segment
 
-__all__ = ["GUESS_SECONDS", "Session"]
+__all__ = ["SpeechStream"]
 
-GUESS_SECONDS: Final = 0.5
+PARTIAL_SECONDS: Final = 0.5
 """Of audio between two partials; more where one takes long to make."""
 
-GUESS_COST: Final = 2.0
+PARTIAL_COST: Final = 2.0
 """So many times as long as a partial took to make, none of the same session is made: a long one must not eat the time
 of the others."""
 
 
-class Session:
+class SpeechStream:
     """The audio of one session, what has been recognized in it, and what has been said of that.
 
     Each step answers the results it came to, or None where there was nothing to do.
@@ -46,21 +47,21 @@ class Session:
         """Whether there is nothing more to do, ever."""
         self._recognizer = recognizer
         self._resampler = Resampler(sample_rate, RATE)
-        self._second = 2 * sample_rate  # bytes
+        self._rate = sample_rate
         self._segmenter = Segmenter(recognizer.detector())
         self._listened = 0  # bytes
         self._finished = False
         self._segments: deque[Segment] = deque()  # ended, not committed
         self._utterance: Utterance | None = None
         self._said = ""
-        self._guessed_at = 0.0
-        self._guessed_settled = False
-        self._pause = GUESS_SECONDS
+        self._partial_at = 0.0
+        self._partial_settled = False
+        self._pause = PARTIAL_SECONDS
 
     @property
     def busy(self) -> bool:
         """Whether there is something to do."""
-        return bool(self.inbox or self._segments) or self._guess_is_due
+        return bool(self.inbox or self._segments) or self._partial_is_due
 
     def listen(self) -> list[Result] | None:
         """Look for speech in what has arrived, up to the end of a segment: more waits until that is committed."""
@@ -108,17 +109,17 @@ class Session:
             results.append(Result(Kind.TIMED, {"text": text, "words": timed}, segment.speech_end))
         return results
 
-    def guess(self) -> list[Result] | None:
+    def partial(self) -> list[Result] | None:
         """Recognize what has been said so far of a segment that has not ended."""
-        segment = self._segmenter.open() if self._guess_is_due else None
+        segment = self._segmenter.open() if self._partial_is_due else None
         if segment is None:
             return None
         began = time.monotonic()
         self._utterance = self._utterance or self._recognizer.begin()
         text = self._utterance.text(segment.audio, final=False)
-        self._pause = max(GUESS_SECONDS, GUESS_COST * (time.monotonic() - began))
-        self._guessed_at = self._segmenter.heard_seconds
-        self._guessed_settled = self._segmenter.settled
+        self._pause = max(PARTIAL_SECONDS, PARTIAL_COST * (time.monotonic() - began))
+        self._partial_at = self._segmenter.heard_seconds
+        self._partial_settled = self._segmenter.settled
         if text in {"", self._said}:
             return []
         self._said = text
@@ -129,14 +130,14 @@ class Session:
         self._end_utterance()
 
     @property
-    def _guess_is_due(self) -> bool:
+    def _partial_is_due(self) -> bool:
         # With more audio waiting, this one would be late before it is made.
         if self.inbox or self._segments or not self._segmenter.active:
             return False
         if self._segmenter.settled:
             # The last one of a segment, at once: nothing more may be said, and then it is what is committed.
-            return not self._guessed_settled
-        since = max(self._guessed_at, self._segmenter.open_since)
+            return not self._partial_settled
+        since = max(self._partial_at, self._segmenter.open_since)
         return self._segmenter.heard_seconds - since >= self._pause
 
     def _end_utterance(self) -> None:
@@ -144,10 +145,10 @@ class Session:
             self._utterance.close()
         self._utterance = None
         self._said = ""
-        self._guessed_settled = False
-        self._pause = GUESS_SECONDS
+        self._partial_settled = False
+        self._pause = PARTIAL_SECONDS
 
     def _count(self) -> None:
         if not self._segments:
-            self.processed_seconds = self._listened / self._second
+            self.processed_seconds = seconds_of(self._listened, self._rate)
             self.ended = self._finished
