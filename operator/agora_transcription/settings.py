@@ -256,7 +256,7 @@ class SttSettings(BaseSettings):
         shapes.RelayUrl | None,
         Field(
             description="Where a relay leads to: wss://HOST/PATH?QUERY of an ElevenLabs-compatible service, "
-            "https://HOST of a Socket.IO one.",
+            "https://HOST/PREFIX of a Socket.IO one.",
             validate_default=True,
         ),
     ] = None

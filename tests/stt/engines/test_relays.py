@@ -505,9 +505,17 @@ async def test_another_service_that_does_not_begin_is_given_up_and_left(
 
 @pytest.mark.parametrize(
     ("said", "code"),
-    [({}, 1000), ({"code": 1013}, 1013), ({"code": 4711}, 1011), ({"code": "1000"}, 1011), ({"code": [1000]}, 1011)],
+    [
+        ({}, 1000),
+        ({"code": 1013}, 1013),
+        ({"code": 4711}, 4711),
+        ({"code": 5000}, 1011),
+        ({"code": True}, 1011),
+        ({"code": "1000"}, 1011),
+        ({"code": [1000]}, 1011),
+    ],
 )
-async def test_a_code_that_is_not_of_the_protocol_does_not_go_on(
+async def test_the_code_goes_on_where_it_is_one(
     socketio: FakeSocketIo, key_file: Path, said: dict[str, Any], code: int
 ) -> None:
     socketio.then = [("session-closed", said)]

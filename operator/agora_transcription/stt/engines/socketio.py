@@ -30,6 +30,11 @@ __all__ = ["SocketIoEngine"]
 LONGEST_MESSAGE: Final = 200
 """Characters of the other end's words that go on to the client."""
 
+CODES: Final = range(1000, 5000)
+"""Of a WebSocket: with one of them a session may be closed there."""
+
+FAULTS: Final = set(Close) - relays.NORMAL
+
 
 class SocketIoEngine(relays.RelayEngine):
     """Sessions there, one connection each."""
@@ -138,14 +143,15 @@ class SocketIoRecognition(relays.RelayRecognition):
 
     async def _on_error(self, body: object = None, *_: object) -> None:
         body = body if isinstance(body, dict) else {}
-        said, code = body.get("error"), _code(body.get("code"))
+        said, code = body.get("error"), body.get("code")
         message = said[:LONGEST_MESSAGE] if isinstance(said, str) and said else "the relay's other end reports an error"
-        # An error is no normal end, whatever it says.
-        self._end(EngineFault(message, Close.FAULT if code in relays.NORMAL else code))
+        self._end(EngineFault(message, code if isinstance(code, int) and code in FAULTS else Close.FAULT))
 
     async def _on_closed(self, body: object = None, *_: object) -> None:
         body = body if isinstance(body, dict) else {}
-        code, reason = _code(body.get("code", Close.NORMAL)), body.get("reason")
+        code, reason = body.get("code", Close.NORMAL), body.get("reason")
+        if not isinstance(code, int) or code not in CODES:
+            code = Close.FAULT
         if self._finishing and code in relays.NORMAL:
             self._end()
         else:
@@ -158,11 +164,6 @@ class SocketIoRecognition(relays.RelayRecognition):
 def _path_of(url: str) -> str:
     """The path of the protocol at the other end, below the one that the URL has; it may be there already."""
     return urlsplit(url).path.rstrip("/").removesuffix(PATH) + PATH
-
-
-def _code(said: object) -> int:
-    """A code of the protocol; an unknown one means that something is wrong there."""
-    return said if isinstance(said, int) and said in set(Close) else Close.FAULT
 
 
 def _refusal(error: BaseException) -> EngineFault:
