@@ -142,7 +142,8 @@ async def client(engine: ScriptedEngine, wall: Wall) -> AsyncIterator[Talking]:
 async def test_audio_becomes_captions_of_its_speaker(client: Talking, engine: ScriptedEngine) -> None:
     content = wav_file(rate=8000)
     answer = await client.attach(content)
-    assert answer.json() == {"uid": 17, "seconds": 0.5, "played": 0.0, "loop": False, "ended": False}
+    row = {"uid": 17, "seconds": 0.5, "played": 0.0, "loop": False, "ended": False}
+    assert answer.json() == {**row, "waits": "nobody listens to the captions"}
     async with listening(client.http, "standup") as listener:
         await client.joined(translateConfig={"languages": [{"source": "en-US", "target": ["fr-FR"]}]})
         await until(lambda: listener.said("translate"))
@@ -219,6 +220,7 @@ async def test_audio_waits_for_a_task_that_listens_to_the_speaker_in_english(
         await client.joined("tt-a-1", **changes)
         await asyncio.sleep(5 * stage.TICK_SECONDS)
         assert (engine.heard, listener.events) == (b"", [])
+        assert [row["waits"] for row in await client.attached()] == ["no task hears 17 in English"]
         await client.join("tt-b-1", rtcConfig__pubBotUid="1002", languages=["fr-FR", "en-GB"])
         await until(listener.finals)
         assert {(event.bot, event.message.culture) for event in listener.events} == {(1002, "en-GB")}
@@ -232,11 +234,15 @@ async def test_audio_waits_for_somebody_who_listens_and_goes_on_where_it_was(
     first = await client.joined()
     await asyncio.sleep(5 * stage.TICK_SECONDS)
     assert engine.heard == b""
+    assert [row["waits"] for row in await client.attached()] == ["nobody listens to the captions"]
     async with listening(client.http, "standup") as listener:
         await until(lambda: len(engine.heard) > 6400)
+        assert [row["waits"] for row in await client.attached()] == [None]
         assert (await client.v7("POST", f"/agents/{first}/leave")).status_code == 200
         await until(lambda: engine.open_sessions == 0)
         seen = len(engine.heard)
+        nobody = "no task runs in the channel, or it has no hosts"
+        assert [row["waits"] for row in await client.attached()] == [nobody]
         assert not listener.finals()
         await client.joined("tt-a-2")
         await until(listener.finals)

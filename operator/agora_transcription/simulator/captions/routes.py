@@ -46,7 +46,7 @@ def captions_router(stage: Stage) -> APIRouter:
 
     @router.get("/audio")
     async def audio(name: str) -> list[dict[str, Any]]:
-        return [_row(uid, speech) for uid, speech in stage.channel(name).speeches.items()]
+        return [_row(uid, speech, stage.waits_for(name, uid)) for uid, speech in stage.channel(name).speeches.items()]
 
     @router.put("/audio")
     async def attach(name: str, uid: SpeakerUid, request: Request, *, loop: bool = False) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def captions_router(stage: Stage) -> APIRouter:
             raise HTTPException(400, str(error)) from None
         except EngineFault as error:
             raise HTTPException(503 if find_spec(ENGINE_PACKAGE) else 501, str(error)) from None
-        return _row(uid, speech)
+        return _row(uid, speech, stage.waits_for(name, uid))
 
     @router.delete("/audio")
     async def take_away(name: str, uid: SpeakerUid | None = None) -> dict[str, Any]:
@@ -89,11 +89,12 @@ async def _content(request: Request) -> bytes:
     return bytes(content)
 
 
-def _row(uid: int, speech: Speech) -> dict[str, Any]:
+def _row(uid: int, speech: Speech, waits: str | None) -> dict[str, Any]:
     return {
         "uid": uid,
         "seconds": round(speech.seconds, 3),
         "played": round(speech.played, 3),
         "loop": speech.loop,
         "ended": speech.ended,
+        "waits": waits,
     }

@@ -72,7 +72,7 @@ class Stage:
         """
         channel = self.channel(name)
         with channel.listening():
-            if name not in self._performances or self._performances[name].done():
+            if not self._is_performed(name):
                 self._performances[name] = asyncio.create_task(self._perform(name, channel))
             async for event in channel.follow(after):
                 yield event
@@ -85,6 +85,19 @@ class Stage:
         """
         await self._started_engine()
         self.channel(name).speeches[uid] = speech
+
+    def waits_for(self, name: str, uid: int) -> str | None:
+        """Say why what a speaker has to say is not played now; None if it is, or was."""
+        speech = self.channel(name).speeches[uid]
+        if speech.ended:
+            return None
+        if not self._is_performed(name):
+            return "nobody listens to the captions"
+        self._world.now()
+        tasks = self._world.tasks.heard_in(name)
+        if not tasks:
+            return "no task runs in the channel, or it has no hosts"
+        return None if _is_understood(tasks, uid) else f"no task hears {uid} in English"
 
     def reset(self) -> None:
         """Take all audio away, and what could be caught up on."""
@@ -101,6 +114,9 @@ class Stage:
             engine = await asyncio.gather(self._engine, return_exceptions=True)
             if not isinstance(engine[0], BaseException):
                 await engine[0].stop()
+
+    def _is_performed(self, name: str) -> bool:
+        return name in self._performances and not self._performances[name].done()
 
     async def _started_engine(self) -> Engine:
         """The engine of all channels; one that could not be started is tried again."""
@@ -136,9 +152,7 @@ class Stage:
     ) -> None:
         """See to it that those audios are played that a task listens to, and no others."""
         wanted = {
-            speech: uid
-            for uid, speech in channel.speeches.items()
-            if not speech.ended and any(_language(task, uid) for task in tasks)
+            speech: uid for uid, speech in channel.speeches.items() if not speech.ended and _is_understood(tasks, uid)
         }
         for speech in [speech for speech in players if speech not in wanted or players[speech].done()]:
             players.pop(speech).cancel()
@@ -171,6 +185,10 @@ def _language(task: Task, uid: int) -> str | None:
     if not hears(task.settings, uid):
         return None
     return next((code for code in languages_of(task.settings, uid) if code.partition("-")[0] == LANGUAGE), None)
+
+
+def _is_understood(tasks: Iterable[Task], uid: int) -> bool:
+    return any(_language(task, uid) for task in tasks)
 
 
 def _versions(caption: Caption, language: str, targets: list[str]) -> Iterator[Caption]:
