@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +13,7 @@ import websockets
 from agora_transcription.stt.protocol import PATH
 from stt.test_sessions import connected
 from stt.test_traps import START, Stalled, audio, polling, until_closed
+from support.stt import calling
 
 if TYPE_CHECKING:
     from stt.conftest import Run
@@ -142,6 +143,47 @@ async def test_polling_requests_come_one_after_the_other(service: ScriptedStt, m
         assert await asyncio.wait_for(answers[left], 10) == b"HTTP/1.1 200 OK\r\n"
         if method == "POST":
             await client.until("session-started")
+
+
+async def test_connections_that_ask_for_nothing_make_room_for_those_that_do(run: Run) -> None:
+    async with run(capacity=1, connections=2) as service, AsyncExitStack() as stack:
+        host, _, port = service.url.removeprefix("http://").rpartition(":")
+        async with calling(service.url) as caller:
+            silent = []
+            for _ in range(30):
+                silent.append(await asyncio.open_connection(host, int(port)))
+                stack.callback(silent[-1][1].close)
+            silent[-1][1].write(b"GET / HTTP/1.1\r\n")
+            for reader, _ in silent[:-4]:  # a GET and a POST of two clients
+                with suppress(ConnectionError):
+                    assert await asyncio.wait_for(reader.read(), 10) == b""
+            await caller.start()
+            silent[-1][1].write(b"Host: x\r\n\r\n")
+            assert await asyncio.wait_for(silent[-1][0].readline(), 10) == b"HTTP/1.1 404 Not Found\r\n"
+            async with calling(service.url, transport="polling"):
+                pass
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+async def test_the_head_of_a_request_has_to_come(run: Run, sent: bytes) -> None:
+    async with run(head=0.5) as service:
+        host, _, port = service.url.removeprefix("http://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        whole = f"OPTIONS {PATH}/?EIO=4 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        writer.write(sent)
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(2):
+            writer.write(whole)
+            assert await asyncio.wait_for(reader.readuntil(b"OK"), 10)
+            await asyncio.sleep(1)  # twice what a head may take: between two requests a connection may rest
+        if sent:
+            writer.write(sent)
+            with suppress(ConnectionError):
+                await asyncio.wait_for(reader.read(), 10)
+        writer.close()
 
 
 async def test_a_connection_begins_with_a_get(service: ScriptedStt) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,11 +15,12 @@ import pytest
 
 from agora_transcription.stt.protocol import PATH
 from stt.test_traps import audio, stalled
-from support.stt import BOTH, KEY, calling
+from support.stt import BOTH, KEY, ScriptedStt, calling
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stt.conftest import Run
-    from support.stt import ScriptedStt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -90,6 +91,23 @@ async def test_a_body_that_does_not_come_and_a_peer_that_does_not_read_hold_noth
                 await caller.until("session-closed")
             assert await service.wait_ended(15) == 0
             assert time.monotonic() - began < 10
+
+
+async def test_an_engine_that_is_still_starting_is_not_waited_for(tmp_path: Path) -> None:
+    service = ScriptedStt(tmp_path, script={"starting": 60})
+    service.start()
+    try:
+        host, _, port = service.url.removeprefix("http://").rpartition(":")
+        async with asyncio.timeout(20):
+            while True:
+                with suppress(ConnectionError):  # it listens before the engine starts
+                    (await asyncio.open_connection(host, int(port)))[1].close()
+                    break
+                await asyncio.sleep(0.02)
+        terminate(service)
+        assert await service.wait_ended(10) == 0
+    finally:
+        service.kill()
 
 
 def terminate(service: ScriptedStt) -> float:

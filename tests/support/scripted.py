@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agora_transcription import cli
+from agora_transcription.serving import waiting
 from agora_transcription.stt import door, engines, hub, wire
 from agora_transcription.stt.engines.base import EngineClosed, EngineFault, Kind, Result
 
@@ -56,6 +57,8 @@ class Script:
         alone: Seconds that a connection may have no session: no setting of the service.
         connections: Clients at the same time: the same.
         upgrading: Seconds that a connection may take from polling to a WebSocket: the same.
+        head: Seconds that the head of a request may take: the same.
+        starting: Seconds until the engine has started.
     """
 
     speed: float = 0.0
@@ -70,6 +73,8 @@ class Script:
     alone: float = hub.IDLE_SECONDS
     connections: int = door.MAX_CONNECTIONS
     upgrading: float = wire.UPGRADE_SECONDS
+    head: float = waiting.HEAD_SECONDS
+    starting: float = 0.0
 
 
 class ScriptedRecognition:
@@ -148,6 +153,7 @@ class ScriptedEngine:
         """Say on SIGUSR1 what is open and how many tasks there are, in a file beside the log."""
         if "COUNTS" in os.environ:
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._count)
+        await asyncio.sleep(self.script.starting)
 
     def _count(self) -> None:
         names = sorted(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
@@ -178,7 +184,7 @@ def main() -> None:
     script = Script(**json.loads(os.environ["SCRIPT"]))
     engines.create = create
     door.MAX_CONNECTIONS = script.connections  # type: ignore[misc]
-    wire.UPGRADE_SECONDS = script.upgrading  # type: ignore[misc]
+    wire.UPGRADE_SECONDS, waiting.HEAD_SECONDS = script.upgrading, script.head  # type: ignore[misc]
     hub.IDLE_SECONDS, wire.SWEEP_SECONDS = script.alone, min(wire.SWEEP_SECONDS, script.alone / 4)  # type: ignore[misc]
     cli.main()
 

@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
-import signal
 from typing import TYPE_CHECKING, Final
-
-import uvicorn
 
 from agora_transcription.gateway.app import create_app
 from agora_transcription.gateway.files import Files
@@ -19,10 +16,8 @@ from agora_transcription.gateway.store import KubernetesTaskStore
 from agora_transcription.kube.connection import connect
 from agora_transcription.kube.replies import NotFound, StoreError
 from agora_transcription.serving.keys import FileProblem
-from agora_transcription.serving.server import Server, bound
+from agora_transcription.serving.server import Server, SetupError, bound, configured, serve_telemetry, signalled
 from agora_transcription.telemetry.addresses import AddressError, host_and_port, named
-from agora_transcription.telemetry.health import HealthServer
-from agora_transcription.telemetry.metrics import serve
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -32,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SetupError", "run"]
 
-MAX_CONNECTIONS: Final = 1000
-"""At the same time; a further one is answered 503."""
+MAX_REQUESTS: Final = 1000
+"""At the same time; as many connections may wait for one, and more than both are answered 503."""
 
 IDLE_SECONDS: Final = 30
 """How long a connection may rest between two requests."""
@@ -42,10 +37,6 @@ PAUSE_SECONDS: Final = 2.0
 """Between two tries to reach the cluster, until the first that succeeds."""
 
 logger = logging.getLogger(__name__)
-
-
-class SetupError(Exception):
-    """The gateway cannot run as the settings say; the message names the flag."""
 
 
 async def run(settings: GatewaySettings) -> None:
@@ -73,9 +64,9 @@ async def _run(settings: GatewaySettings, files: Files, stack: contextlib.AsyncE
     metrics = GatewayMetrics()
     server = _server(create_app(settings, files, Transcriptions(store, files, settings), metrics), settings)
     cluster = _Cluster(store)
-    await _serve_telemetry(settings, metrics, cluster, server, stack)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, server.leave)
+    checks = {"serving": server.check, "cluster": lambda: cluster.problem}
+    await serve_telemetry(stack, settings, metrics.registry, checks)
+    signalled().add_done_callback(lambda _: server.leave())
     if settings.anonymous:
         logger.warning("--anonymous: whoever reaches %s may start transcriptions, which are billed", settings.listen)
     looking = asyncio.create_task(cluster.wait(), name="cluster")
@@ -84,23 +75,6 @@ async def _run(settings: GatewaySettings, files: Files, stack: contextlib.AsyncE
     finally:
         looking.cancel()
     logger.info("Stopped")
-
-
-async def _serve_telemetry(
-    settings: GatewaySettings,
-    metrics: GatewayMetrics,
-    cluster: _Cluster,
-    server: Server,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    if settings.metrics_address:
-        with named("--metrics-address", settings.metrics_address):
-            stack.callback(serve(metrics.registry, *host_and_port(settings.metrics_address)))
-    if settings.health_address:
-        health = HealthServer(healthz={}, readyz={"serving": server.check, "cluster": lambda: cluster.problem})
-        with named("--health-address", settings.health_address):
-            await health.start(*host_and_port(settings.health_address))
-        stack.push_async_callback(health.stop)
 
 
 class _Cluster:
@@ -136,19 +110,12 @@ class _Cluster:
 
 def _server(app: FastAPI, settings: GatewaySettings) -> Server:
     return Server(
-        uvicorn.Config(
+        configured(
             app,
-            http="h11",
+            requests=MAX_REQUESTS,
+            trusted_proxies=settings.trusted_proxy,
             ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=math.ceil(longest_call(settings)) + 1,
-            proxy_headers=bool(settings.trusted_proxy),
-            forwarded_allow_ips=list(settings.trusted_proxy),
         )
     )

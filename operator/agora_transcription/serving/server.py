@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agora_transcription import __version__
+from agora_transcription.serving.waiting import BoundedProtocol, Waiting
+from agora_transcription.telemetry.addresses import host_and_port, named
+from agora_transcription.telemetry.health import HealthServer
+from agora_transcription.telemetry.metrics import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["AbortableProtocol", "Server", "bound"]
+    from prometheus_client import CollectorRegistry
+
+    from agora_transcription.telemetry.health import Check
+
+__all__ = ["Server", "SetupError", "bound", "configured", "serve_telemetry", "signalled"]
 
 logger = logging.getLogger(__name__)
+
+
+class SetupError(Exception):
+    """A server cannot run as the settings say; the message names the flag."""
+
+
+class _Addresses(Protocol):
+    """Of the settings: where metrics and health are served; empty for nowhere."""
+
+    @property
+    def metrics_address(self) -> str: ...
+
+    @property
+    def health_address(self) -> str: ...
 
 
 class Server(uvicorn.Server):
@@ -51,18 +75,69 @@ class Server(uvicorn.Server):
             logger.info("agora-transcription %s serves on %s port %d", __version__, host, port)
 
 
-class AbortableProtocol(H11Protocol):
-    """Offers every request a way to close its connection without an answer, as `scope["state"]["abort"]`.
+def configured(
+    app: Callable[..., Any],
+    *,
+    requests: int,
+    trusted_proxies: Sequence[str],
+    **more: Any,  # noqa: ANN401 - passed on as they come
+) -> uvicorn.Config:
+    """What gateway and stt have in common.
 
-    A WebSocket that the request becomes has it as well.
+    Args:
+        app: What is served.
+        requests: That may be under way at a time; as many connections may wait for one.
+        trusted_proxies: Addresses and networks whose `X-Forwarded-For` counts.
+        more: Of uvicorn's.
     """
+    return uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, waiting=Waiting(requests))),
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=2 * requests,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        **more,
+    )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they come
-        super().__init__(*args, **kwargs)
-        self.app_state = {**self.app_state, "abort": self._abort}
 
-    def _abort(self) -> None:
-        self.transport.abort()
+def signalled() -> asyncio.Future[None]:
+    """Be done when the process is told to stop."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        if not stopped.done():
+            stopped.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return stopped
+
+
+async def serve_telemetry(
+    stack: contextlib.AsyncExitStack,
+    settings: _Addresses,
+    registry: CollectorRegistry,
+    readyz: Mapping[str, Check],
+) -> None:
+    """Serve metrics and health where the settings say so, until the stack is left.
+
+    Raises:
+        AddressError: When an address cannot be listened on.
+    """
+    if settings.metrics_address:
+        with named("--metrics-address", settings.metrics_address):
+            stack.callback(serve(registry, *host_and_port(settings.metrics_address)))
+    if settings.health_address:
+        health = HealthServer(healthz={}, readyz=readyz)
+        with named("--health-address", settings.health_address):
+            await health.start(*host_and_port(settings.health_address))
+        stack.push_async_callback(health.stop)
 
 
 def bound(host: str, port: int) -> Iterator[socket.socket]:

@@ -12,7 +12,8 @@ import click
 import uvicorn
 import uvloop
 
-from agora_transcription.serving.server import AbortableProtocol, Server
+from agora_transcription.serving.server import Server
+from agora_transcription.serving.waiting import AbortableProtocol
 from agora_transcription.shapes import address
 from agora_transcription.simulator.app import create_app
 from agora_transcription.simulator.notifications import deliver

@@ -85,7 +85,7 @@ class Door:
     def __init__(self, settings: SttSettings, hub: Hub, metrics: SttMetrics) -> None:
         self._keys = settings.api_keys_file
         self._origins = settings.allow_origin
-        self._most = max(MAX_CONNECTIONS, 2 * hub.max_sessions)
+        self.max_connections = max(MAX_CONNECTIONS, 2 * hub.max_sessions)
         self._hub = hub
         self._metrics = metrics
         self._failures = RateLimit(FAILURES_PER_MINUTE)
@@ -136,7 +136,7 @@ class Door:
         if self._hub.draining:
             self._metrics.rejected.labels("draining").inc()
             return _Refusal(503, "the service stops", 1)
-        if self._hub.wire.connected >= self._most:
+        if self._hub.wire.connected >= self.max_connections:
             self._metrics.rejected.labels("connections").inc()
             return _Refusal(503, "too many are connected", 5)
         return None

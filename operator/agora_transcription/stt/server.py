@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 from typing import TYPE_CHECKING, Final
 
-import uvicorn
-
 from agora_transcription.serving.keys import FileProblem, keys_in
-from agora_transcription.serving.server import AbortableProtocol, Server, bound
+from agora_transcription.serving.server import Server, SetupError, bound, configured, serve_telemetry, signalled
 from agora_transcription.stt import engines
-from agora_transcription.stt.door import MAX_CONNECTIONS, Door
+from agora_transcription.stt.door import Door
 from agora_transcription.stt.engines.base import EngineFault
 from agora_transcription.stt.hub import Hub
 from agora_transcription.stt.metrics import SttMetrics
 from agora_transcription.stt.packets import MAX_MESSAGE
 from agora_transcription.telemetry.addresses import AddressError, host_and_port, named
-from agora_transcription.telemetry.health import HealthServer
-from agora_transcription.telemetry.metrics import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +32,6 @@ CUT_SECONDS: Final = 1
 """What is left of requests gets when all is said."""
 
 logger = logging.getLogger(__name__)
-
-
-class SetupError(Exception):
-    """The service cannot run as the settings say; the message names the flag."""
 
 
 async def run(settings: SttSettings) -> None:
@@ -60,21 +51,27 @@ async def run(settings: SttSettings) -> None:
 
 
 async def _run(settings: SttSettings, stack: contextlib.AsyncExitStack) -> None:
-    stopped = _signalled()
+    stopped = signalled()
     with named("--listen", settings.listen):
         listening = [stack.enter_context(each) for each in bound(*host_and_port(settings.listen))]
     try:
         engine = engines.create(settings)
         stack.push_async_callback(engine.stop)
-        await engine.start()
+        if not await _started(engine, stopped):
+            return
     except EngineFault as fault:
         raise SetupError(f"--engine {settings.engine}: {fault}") from fault
     metrics = SttMetrics()
     hub = Hub(settings, engine, metrics)
     stack.push_async_callback(hub.close)
     metrics.describe(settings.engine, hub.max_sessions)
-    server = _server(Door(settings, hub, metrics), settings, hub.max_sessions)
-    await _serve_telemetry(settings, metrics, hub, engine, server, stack)
+    server = _server(Door(settings, hub, metrics), settings)
+    checks = {
+        "serving": server.check,
+        "staying": lambda: "the service stops" if hub.draining else None,
+        "engine": engine.check,
+    }
+    await serve_telemetry(stack, settings, metrics.registry, checks)
     if settings.anonymous:
         logger.warning("--anonymous: whoever reaches %s may have speech transcribed", settings.listen)
     sweeping = asyncio.create_task(hub.wire.sweep(), name="stt-sweep")
@@ -90,17 +87,21 @@ async def _run(settings: SttSettings, stack: contextlib.AsyncExitStack) -> None:
     logger.info("Stopped")
 
 
-def _signalled() -> asyncio.Future[None]:
-    """Be done when the process is told to stop."""
-    stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+async def _started(engine: Engine, stopped: asyncio.Future[None]) -> bool:
+    """Start it, which may take minutes; answers whether it has, before the process was told to stop.
 
-    def stop() -> None:
-        if not stopped.done():
-            stopped.set_result(None)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    return stopped
+    Raises:
+        EngineFault: It cannot be.
+    """
+    starting = asyncio.ensure_future(engine.start())
+    try:
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        return starting.done()
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
 
 
 @contextlib.contextmanager
@@ -111,50 +112,19 @@ def _flag(name: str) -> Iterator[None]:
         raise FileProblem(f"{name}: {problem}") from None
 
 
-async def _serve_telemetry(
-    settings: SttSettings,
-    metrics: SttMetrics,
-    hub: Hub,
-    engine: Engine,
-    server: Server,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    if settings.metrics_address:
-        with named("--metrics-address", settings.metrics_address):
-            stack.callback(serve(metrics.registry, *host_and_port(settings.metrics_address)))
-    if settings.health_address:
-        checks = {
-            "serving": server.check,
-            "staying": lambda: "the service stops" if hub.draining else None,
-            "engine": engine.check,
-        }
-        health = HealthServer(healthz={}, readyz=checks)
-        with named("--health-address", settings.health_address):
-            await health.start(*host_and_port(settings.health_address))
-        stack.push_async_callback(health.stop)
-
-
-def _server(app: Door, settings: SttSettings, sessions: int) -> Server:
+def _server(app: Door, settings: SttSettings) -> Server:
     logging.getLogger("uvicorn.error").addFilter(_not_a_refusal)
     return Server(
-        uvicorn.Config(
+        configured(
             app,
-            http=AbortableProtocol,
+            requests=2 * app.max_connections,  # a GET and a POST of each client that polls
+            trusted_proxies=settings.trusted_proxy,
             ws="websockets-sansio",
             ws_max_size=2 * MAX_MESSAGE,  # what is a bit too large is an error that says so
             ws_per_message_deflate=False,  # base64 of noise: it costs a core and saves little
             ws_ping_interval=None,  # Engine.IO has its own
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            # Two for each client that polls.
-            limit_concurrency=2 * max(MAX_CONNECTIONS, 2 * sessions),
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=CUT_SECONDS,
-            proxy_headers=bool(settings.trusted_proxy),
-            forwarded_allow_ips=list(settings.trusted_proxy),
         )
     )
 
