@@ -427,6 +427,18 @@ async def test_a_commit_of_an_earlier_pause_is_not_taken_for_the_last_one(
     await recognition.close()
 
 
+async def test_a_commit_before_the_last_one_was_asked_for_does_not_count(
+    elevenlabs: FakeElevenLabs, key_file: Path
+) -> None:
+    recognition = await engine_of(elevenlabs, key_file, timestamps="none").open(16000)
+    elevenlabs.says, elevenlabs.thinks = [COMMIT], 5 * elevenlabs_relay.QUIET_SECONDS
+    await recognition.send(bytes(3200))
+    assert (await anext(recognition.results())).payload == {"text": "earlier"}
+    await recognition.finish()
+    assert [result.payload["text"] for result in await heard(recognition)] == ["0.10"]
+    await recognition.close()
+
+
 async def test_what_stands_without_a_commit_is_waited_for(elevenlabs: FakeElevenLabs, key_file: Path) -> None:
     recognition = await engine_of(elevenlabs, key_file, timestamps="none").open(16000)
     await recognition.send(bytes(3200))
