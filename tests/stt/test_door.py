@@ -91,6 +91,7 @@ async def test_who_has_no_key_is_slowed_down_and_who_has_one_is_not(run: Run) ->
         assert await statuses(service, {"x-api-key": KEY}) == (200, 200)
         value = await read_metrics(service.metrics)
         assert value("agora_transcription_stt_admission_rejected_total", reason="throttled") == 10
+        assert 60 <= service.log.read_text().count("Refused 127.0.0.1") < 69
 
 
 async def test_behind_a_proxy_each_client_is_slowed_down_for_itself(run: Run) -> None:

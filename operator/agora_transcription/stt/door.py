@@ -40,6 +40,9 @@ MAX_CONNECTIONS: Final = 1000
 FAILURES_PER_MINUTE: Final = 60
 """Of one address, without a key that counts; a client that is refused comes back every few seconds, for ever."""
 
+LINES_PER_MINUTE: Final = 60
+"""Of the log, for refusals of one address; the metrics count all."""
+
 POLLING: Final = frozenset({"GET", "POST"})
 """What a client by polling sends, each one after the other."""
 
@@ -89,6 +92,7 @@ class Door:
         self._hub = hub
         self._metrics = metrics
         self._failures = RateLimit(FAILURES_PER_MINUTE)
+        self._said = RateLimit(LINES_PER_MINUTE)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a request or a WebSocket."""
@@ -142,7 +146,8 @@ class Door:
         return None
 
     async def _refuse(self, refusal: _Refusal, scope: Message, asked: _Asked, send: Send) -> None:
-        logger.info("Refused %s: %d %s", asked.address, refusal.status, refusal.text)
+        if not self._said.wait(asked.address, time.monotonic()):
+            logger.info("Refused %s: %d %s", asked.address, refusal.status, refusal.text)
         body = refusal.text.encode()
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
         if asked.method != "GET":

@@ -62,7 +62,7 @@ class _Client:
 
 
 class Hub:
-    """All clients and sessions of a service."""
+    """The session manager: all clients and sessions of a service."""
 
     def __init__(self, settings: SttSettings, engine: Engine, metrics: SttMetrics) -> None:
         self.max_sessions = settings.max_sessions or engine.capacity

@@ -18,6 +18,7 @@ __all__ = ["DROPPED", "REJECTED", "STATES", "SttMetrics"]
 STATES: Final = ("opening", "running", "ending")
 REJECTED: Final = ("capacity", "draining", "engine", "connections", "key", "throttled")
 DROPPED: Final = ("audio", "batch", "partial", "malformed")
+FACTORS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
 GONE: Final = "0"
 OTHER: Final = "other"
 """The label of a code that is not one of the service's: the other end of a relay has thousands."""
@@ -67,6 +68,12 @@ class SttMetrics:
             f"{PREFIX}_stt_commit_latency_seconds",
             "From the end of speech to its committed text",
             buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.real_time_factor = Histogram(
+            f"{PREFIX}_stt_real_time_factor",
+            "Seconds of a worker's time for a second of audio, of each session at its end; not of relays",
+            buckets=FACTORS,
             registry=self.registry,
         )
         self.dropped = Counter(

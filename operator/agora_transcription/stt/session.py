@@ -56,7 +56,7 @@ class Limits:
 
 
 class Session:
-    """A session; `run` is its whole life."""
+    """A transcription session; `run` is its whole life."""
 
     def __init__(self, peer: Peer, engine: Engine, rate: int, limits: Limits, metrics: SttMetrics) -> None:
         self.id = secrets.token_hex(16)
@@ -141,6 +141,7 @@ class Session:
             for timer in self._timers:
                 timer.cancel()
             self._metrics.ended(None if ended is None else ended.code)
+            self._measure_work()
             self._log(ended)
 
     def _log(self, ended: Ending | None) -> None:
@@ -271,6 +272,11 @@ class Session:
             partial = result.kind is Kind.PARTIAL
             seconds = self._metrics.partial_seconds if partial else self._metrics.commit_seconds
             seconds.observe(time.monotonic() - came)
+
+    def _measure_work(self) -> None:
+        done = self._recognition
+        if done is not None and done.busy_seconds and done.processed_seconds:
+            self._metrics.real_time_factor.observe(done.busy_seconds / done.processed_seconds)
 
     async def _watch(self) -> None:
         """End it when no audio has come for too long, or when it has lasted long enough."""

@@ -78,7 +78,7 @@ class _Connection:
 
 
 class Wire:
-    """Engine.IO under python-socketio, with limits."""
+    """The connection manager: Engine.IO under python-socketio, with limits."""
 
     def __init__(self, origins: tuple[str, ...], metrics: SttMetrics, *, idle: float) -> None:
         """Make a server without handlers.

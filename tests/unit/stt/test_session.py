@@ -205,6 +205,17 @@ async def test_who_has_gone_is_logged_as_that(caplog: pytest.LogCaptureFixture) 
     assert "the client has gone" in caplog.text
 
 
+@pytest.mark.parametrize(("speed", "sum_"), [(0.5, 0.5), (0.0, 0.0)], ids=["an engine here", "a relay"])
+async def test_how_much_work_a_second_of_audio_was(speed: float, sum_: float) -> None:
+    async with running(speed=speed) as run:
+        run.say(1, 2)
+        run.session.stop()
+        await run.over()
+        value = run.metrics.registry.get_sample_value
+        assert value("agora_transcription_stt_real_time_factor_sum") == pytest.approx(sum_)
+        assert value("agora_transcription_stt_real_time_factor_count") == (1 if speed else 0)
+
+
 async def test_no_timer_outlives_it() -> None:
     async with running() as run:
         await run.peer.started.wait()
