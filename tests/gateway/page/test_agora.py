@@ -286,6 +286,7 @@ async def test_what_runs_and_cannot_be_shown_any_more_can_still_be_stopped(world
         ("delete globalThis.RTCPeerConnection; delete globalThis.webkitRTCPeerConnection", "WebRTC"),
         ("Object.defineProperty(globalThis, 'isSecureContext', { value: false })", "https://"),
     ],
+    ids=["webrtc", "https"],
 )
 async def test_where_agoras_sdk_cannot_run_nothing_is_started(
     world: Rooms, page: Page, lacking: str, said: str
