@@ -36,6 +36,11 @@ async def a_stage(control_plane: ControlPlane, operator_kubeconfig: Path, logs: 
     async with ApiProxy(operator_kubeconfig) as proxy:
         kubeconfig = proxy.kubeconfig(logs / f"{namespace}.kubeconfig")
         async with a_world(control_plane.kubeconfig, kubeconfig, namespace, logs) as world:
+
+            async def watched() -> bool:
+                return proxy.watched
+
+            await world.eventually(watched, "the watch", 30)
             yield Stage(world, proxy, api)
             # What overlaps on purpose is judged cell by cell; to the simulator it is a double.
             await world.agora.delete("/simulator/state")

@@ -154,6 +154,11 @@ class ApiProxy:
             with suppress(ConnectionError):
                 await stream.write(line)
 
+    @property
+    def watched(self) -> bool:
+        """Whether a watch has begun: what comes into being before stands in the list, which nobody mutes."""
+        return bool(self._watches)
+
     def cut_watches(self) -> None:
         """Close every watch in the middle of what it says."""
         for stream in list(self._watches):
