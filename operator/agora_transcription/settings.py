@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agora_transcription import shapes
@@ -46,8 +46,20 @@ ApiKeysFile = Annotated[
     Path | None,
     Field(description="File with the keys that callers may use, one in each line, of 16 characters or more."),
 ]
+
+
+def _somebody_may_call(anonymous: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
+    keys = info.data.get("api_keys_file") is not None
+    if anonymous and keys:
+        raise ValueError("not together with --api-keys-file")
+    if not anonymous and not keys:
+        raise ValueError("give --api-keys-file FILE or, on a laptop, --anonymous")
+    return anonymous
+
+
 Anonymous = Annotated[
     bool,
+    AfterValidator(_somebody_may_call),
     Field(description="Let anybody call who reaches the address, without a key: for a laptop.", validate_default=True),
 ]
 AllowOrigin = Annotated[
@@ -202,11 +214,6 @@ class GatewaySettings(BaseSettings):
     def _needed_for_the_tasks(cls, value: str | None) -> str:
         return value or _pods_namespace("must be given outside of a Pod")
 
-    @field_validator("anonymous")
-    @classmethod
-    def _somebody_may_call(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
-        return _either(value, info)
-
     @field_validator("signing_key_file")
     @classmethod
     def _needed_for_the_tokens(cls, value: Path | None, info: ValidationInfo) -> Path | None:
@@ -264,11 +271,6 @@ class SttSettings(BaseSettings):
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
 
-    @field_validator("anonymous")
-    @classmethod
-    def _somebody_may_call(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
-        return _either(value, info)
-
     @field_validator("relay_url")
     @classmethod
     def _needed_by_relays(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -283,15 +285,6 @@ class SttSettings(BaseSettings):
         if value is not None and engine is not None and engine not in RELAYS:
             raise ValueError(f"the engine {engine} is no relay: give --engine {' or '.join(RELAYS)} as well")
         return value
-
-
-def _either(anonymous: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - a setting's value
-    keys = info.data.get("api_keys_file") is not None
-    if anonymous and keys:
-        raise ValueError("not together with --api-keys-file")
-    if not anonymous and not keys:
-        raise ValueError("give --api-keys-file FILE or, on a laptop, --anonymous")
-    return anonymous
 
 
 def _pods_namespace(problem: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agora_transcription.local.cluster import write_kubeconfig
+from support.demo import ROOT, acted
 from support.processes import living_processes, wait_until
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from agora_transcription.local.controlplane import ControlPlane
 
 DEMO = [sys.executable, "-m", "agora_transcription", "demo"]
-ROOT = Path(__file__).parents[2]
 
 STORY = (
     "$ kubectl apply -f crds",
@@ -53,14 +53,7 @@ STORY = (
 
 
 def test_the_demo_acts_the_whole_story_on_a_control_plane_of_its_own() -> None:
-    done = subprocess.run(
-        DEMO, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = iter(done.stdout.splitlines())
-    for expected in STORY:
-        assert any(line.startswith(expected) for line in lines), f"{expected!r} is missing in\n{done.stdout}"
-    assert done.stderr == ""
+    acted(DEMO, STORY, timeout=180)
 
 
 def test_a_killed_demo_leaves_no_process_and_the_next_cleans_its_cluster_up_and_is_kept_until_ctrl_c(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,7 @@ import click
 import uvicorn
 import uvloop
 
-from agora_transcription.serving.server import Server
+from agora_transcription.serving.server import Server, signalled
 from agora_transcription.serving.waiting import AbortableProtocol
 from agora_transcription.shapes import address
 from agora_transcription.simulator.app import create_app
@@ -112,13 +111,10 @@ class _Server(Server):
 
 
 async def _serve_until_signalled(app: FastAPI, listen: str) -> None:
-    signalled = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled.set)
+    stopped = signalled()
     async with serving(app, listen) as url:
         click.echo(f"Agora simulator listening on {url}")
-        await signalled.wait()
+        await stopped
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -87,8 +87,7 @@ class SttMetrics:
             "Packets that wait for a client to take them, of the client where they are most",
             registry=self.registry,
         )
-        build = Gauge(f"{PREFIX}_stt_build_info", "Always 1", ["version", "engine"], registry=self.registry)
-        self._build = build
+        self._build = Gauge(f"{PREFIX}_stt_build_info", "Always 1", ["version", "engine"], registry=self.registry)
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:

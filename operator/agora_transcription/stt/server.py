@@ -18,8 +18,6 @@ from agora_transcription.stt.packets import MAX_MESSAGE
 from agora_transcription.telemetry.addresses import AddressError, host_and_port, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agora_transcription.settings import SttSettings
     from agora_transcription.stt.engines.base import Engine
 
@@ -41,12 +39,13 @@ async def run(settings: SttSettings) -> None:
         SetupError: When a file, an address or the engine of the settings cannot be used.
     """
     try:
-        with _flag("--api-keys-file"):
-            if settings.api_keys_file is not None:
-                keys_in(settings.api_keys_file)
+        if settings.api_keys_file is not None:
+            keys_in(settings.api_keys_file)
         async with contextlib.AsyncExitStack() as stack:
             await _run(settings, stack)
-    except (FileProblem, AddressError) as error:
+    except FileProblem as problem:
+        raise SetupError(f"--api-keys-file: {problem}") from problem
+    except AddressError as error:
         raise SetupError(str(error)) from error
 
 
@@ -102,14 +101,6 @@ async def _started(engine: Engine, stopped: asyncio.Future[None]) -> bool:
     finally:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
-
-
-@contextlib.contextmanager
-def _flag(name: str) -> Iterator[None]:
-    try:
-        yield
-    except FileProblem as problem:
-        raise FileProblem(f"{name}: {problem}") from None
 
 
 def _server(app: Door, settings: SttSettings) -> Server:
