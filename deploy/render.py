@@ -41,6 +41,9 @@ CRD_METADATA = """  annotations:
     {{- end }}
 """
 
+POLICY = {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
+"""Not in what is applied as one: a cluster before 1.36 would refuse it, as it does not know them."""
+
 RIGHTS = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
 
@@ -53,9 +56,11 @@ def rendered() -> dict[Path, str]:
         f"--set=operator.watchNamespaces={{{NAME}}}",
     )
     own = list(_documents(*only_own))
+    from_1_36 = list(_documents("--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"))
     people = list(_documents("--set=crds.enabled=false,operator.enabled=false"))
     return {
         CHART / "README.md": _chart_readme(),
+        KUSTOMIZE / "admission" / "admission-policy.yaml": _file(from_1_36, POLICY),
         KUSTOMIZE / "crds" / "transcriptiontasks.yaml": _file(everywhere, {"CustomResourceDefinition"}),
         KUSTOMIZE / "cluster" / "users.yaml": _file(people, RIGHTS),
         KUSTOMIZE / "rbac" / "rbac.yaml": _file(everywhere, RIGHTS),

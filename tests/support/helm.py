@@ -24,6 +24,9 @@ VERSIONS = ("helm3", "helm4")
 MONITORING = ("PodMonitor", "ServiceMonitor", "PrometheusRule")
 """The kinds of the Prometheus Operator that there is something of in the chart."""
 
+FROM_1_36 = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+"""What the chart looks for in a cluster before it makes one."""
+
 
 class HelmError(Exception):
     """Helm's own words."""
@@ -38,13 +41,21 @@ def helm(version: str, *arguments: str | Path, environment: dict[str, str] | Non
     return done.stdout
 
 
-def template(*arguments: str | Path, version: str = "helm4", release: str = NAME, namespace: str = NAME) -> list[Body]:
+def template(
+    *arguments: str | Path,
+    version: str = "helm4",
+    release: str = NAME,
+    namespace: str = NAME,
+    kubernetes: str = kubernetes_version(),
+) -> list[Body]:
     """The objects that an install would create; `arguments` are values, as `--set=crds.enabled=false`.
 
     The cluster has the Prometheus Operator.
     """
     # Built without its release scripts, Helm 3 thinks that the cluster is an old one.
-    cluster = [f"--kube-version={kubernetes_version()}"]
+    cluster = [f"--kube-version={kubernetes}"]
+    if int(kubernetes.split(".")[1]) >= 36:
+        cluster.append(f"--api-versions={FROM_1_36}")
     cluster += [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in MONITORING]
     text = helm(version, "template", release, CHART, f"--namespace={namespace}", *cluster, *arguments)
     return [document for document in yaml.safe_load_all(text) if document]

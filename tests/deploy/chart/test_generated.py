@@ -55,14 +55,18 @@ def test_kustomize_builds_what_helm_installs(control_plane: ControlPlane) -> Non
     built = objects(control_plane.kubectl("kustomize", str(KUSTOMIZE / "default")))
     namespace = built.pop("Namespace//agora-transcription")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert built == without_helm(template("--set=crds.keep=false"))
+    assert built == without_helm(template("--set=crds.keep=false", kubernetes="1.35.0"))
+
+    policy = objects(control_plane.kubectl("kustomize", str(KUSTOMIZE / "admission")))
+    assert len(policy) == 2
+    assert built | policy == without_helm(template("--set=crds.keep=false"))
 
 
 def test_namespaced_is_what_helm_installs_for_its_own_namespace(control_plane: ControlPlane) -> None:
     built = objects(control_plane.kubectl("kustomize", str(KUSTOMIZE / "namespaced")))
     own = (
         "--set=crds.enabled=false,rbac.aggregateClusterRoles=false",
-        "--set=operator.watchNamespaces={agora-transcription}",
+        "--set=operator.watchNamespaces={agora-transcription},operator.admissionPolicy.enabled=false",
     )
     assert built == without_helm(template(*own))
 

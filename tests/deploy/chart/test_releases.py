@@ -15,7 +15,9 @@ import pytest
 from agora_transcription import __version__
 from agora_transcription.local.cluster import KubectlError
 from agora_transcription.local.controlplane import ControlPlane
+from support.admission import NO_SCHEMA_YET
 from support.helm import CHART, NAME, ROOT, VERSIONS, HelmError, helm
+from support.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 CRD = "crd/transcriptiontasks.transcription.dev"
 DEPLOYMENT = "deployment/agora-transcription-operator"
 ROLE = "clusterrole/agora-transcription-operator"
+POLICY = "mutatingadmissionpolicy/agora-transcription-finalizer.agora-transcription"
 CRDS = f"--filename={ROOT / 'crds'}"
 INSTALL = f"--filename={ROOT / 'deploy' / 'install.yaml'}"
 SAMPLE = f"--filename={ROOT / 'deploy' / 'samples' / 'transcriptiontask.yaml'}"
@@ -62,7 +65,16 @@ class Releases:
     def start(self) -> None:
         """A task is there."""
         self.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-        self.kubectl("apply", SAMPLE)
+        wait_until(self._takes_a_task)
+
+    def _takes_a_task(self) -> bool:
+        try:
+            self.kubectl("apply", SAMPLE)
+        except KubectlError as error:
+            if NO_SCHEMA_YET in error.stderr:
+                return False
+            raise
+        return True
 
     def uids(self) -> list[str]:
         """Of what must live on, whatever Helm does."""
@@ -94,6 +106,9 @@ def releases(cluster: ControlPlane, tmp_path: Path, request: pytest.FixtureReque
     made = Releases(cluster, request.param, tmp_path)
     yield made
     made.helm("uninstall", NAME, "--ignore-not-found")
+    # No operator runs here that would take the finalizer away.
+    for task in made.kubectl("get", "ttask", "-oname").split():
+        made.kubectl("patch", task, "--type=merge", '--patch={"metadata":{"finalizers":null}}')
     cluster.kubectl("delete", CRD, "--ignore-not-found")
 
 
@@ -119,6 +134,7 @@ def test_a_release_is_installed_upgraded_and_uninstalled_and_the_tasks_stay(rele
     assert "WARNING" not in said
     releases.start()
     before = releases.uids()
+    assert releases.get(POLICY)
     deployment = releases.get(DEPLOYMENT)["metadata"]["uid"]
     assert releases.has(*ANOTHER)
 
@@ -135,8 +151,9 @@ def test_a_release_is_installed_upgraded_and_uninstalled_and_the_tasks_stay(rele
     assert "kept due to the resource policy" in said
     assert "transcriptiontasks.transcription.dev" in said
     assert "deletionTimestamp" not in releases.get(CRD)["metadata"]
+    policies = "mutatingadmissionpolicy,mutatingadmissionpolicybinding"
     left = releases.kubectl(
-        "get", "all,sa,role,rolebinding,clusterrole,clusterrolebinding", "-oname",
+        "get", f"all,sa,role,rolebinding,clusterrole,clusterrolebinding,{policies}", "-oname",
         f"--selector=app.kubernetes.io/instance={NAME},helm.sh/chart",
     )  # fmt: skip
     assert left == ""
