@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
-from chaos.crashes import BOTH, CELLS, Cell, Cut, Stage, play, play_together
+from agora_transcription.api import FINALIZER
+from chaos.crashes import BOTH, CELLS, Cell, Cut, Stage, create, guards, play, play_together
+from support.admission import admission_policy
 from support.proxy import ApiProxy
 from support.world import a_world
 
@@ -66,15 +69,43 @@ async def test_one_kill_while_agora_is_slow_to_know_new_tasks(
     await play_column(control_plane, operator_kubeconfig, logs, cut, queryDelay=6, listDelay=20)
 
 
+@pytest.mark.parametrize(
+    "cut",
+    [pytest.param(cut, marks=() if cut is Cut.BEFORE_WRITE else pytest.mark.chaos) for cut in Cut],
+    ids=lambda cut: cut.name.lower(),
+)
+async def test_one_kill_on_the_way_of_objects_that_the_admission_policy_has_guarded(
+    control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut
+) -> None:
+    """No write of the operator tells that it had seen them before the start that may be out."""
+
+    async def create_guarded(stage: Stage, name: str) -> None:
+        created = await stage.create(name)
+        assert created["metadata"]["finalizers"] == [FINALIZER]
+
+    cells = tuple(
+        replace(cell, step=replace(cell.step, act=create_guarded))
+        for cell in CELLS
+        if cell.step.act is create and cell.step.write is not guards
+    )
+    with admission_policy(control_plane):
+        await play_column(control_plane, operator_kubeconfig, logs, cut, cells)
+
+
 async def play_column(
-    control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut, **options: float
+    control_plane: ControlPlane,
+    operator_kubeconfig: Path,
+    logs: Path,
+    cut: Cut,
+    cells: tuple[Cell, ...] = CELLS,
+    **options: float,
 ) -> None:
     """Play a column of both APIs, at an Agora with these habits."""
 
     async def play_all(api: str) -> None:
         async with a_stage(control_plane, operator_kubeconfig, logs, api) as stage:
             await stage.world.options(**options)
-            await play_together(stage, [cell for cell in CELLS if cell.api == api and cell.cut is cut])
+            await play_together(stage, [cell for cell in cells if cell.api == api and cell.cut is cut])
 
     async with asyncio.TaskGroup() as group:
         for api in BOTH:

@@ -9,8 +9,8 @@ import pytest_asyncio
 import yaml
 
 from agora_transcription.api import API_VERSION, FINALIZER, KIND
-from support.admission import admission_policy, born_with
-from support.kube import has_reason
+from support.admission import admission_policy
+from support.kube import API, Body, has_reason
 from support.metrics import read_metrics
 from support.world import World, a_world
 
@@ -40,6 +40,19 @@ async def world(
         yield made
 
 
+async def born_with(world: World, finalizers: list[str] | None = None, **spec: bool) -> list[str]:
+    """The finalizers of a task that is created with these; it is not kept."""
+    body: Body = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": "unborn", "finalizers": finalizers},
+        "spec": {"channel": "nowhere", "languages": ["en-US"], **spec},
+    }
+    path = f"{API}/namespaces/{world.kube.namespace}/transcriptiontasks"
+    born: list[str] = (await world.kube.request("POST", f"{path}?dryRun=All", body))["metadata"].get("finalizers", [])
+    return born
+
+
 async def writes(world: World) -> dict[str, float]:
     value = await read_metrics(world.operator.metrics)
     kinds = ("finalizers", "status")
@@ -57,16 +70,14 @@ async def writes(world: World) -> dict[str, float]:
     ids=["none", "an empty list", "another", "its own"],
 )
 async def test_a_task_is_born_with_one_finalizer_of_the_operator_beside_the_others(
-    control_plane: ControlPlane, module_namespace: str, given: list[str] | None, born: list[str]
+    world: World, given: list[str] | None, born: list[str]
 ) -> None:
-    assert born_with(control_plane, module_namespace, given) == born
+    assert await born_with(world, given) == born
 
 
-async def test_one_that_is_not_to_run_is_left_to_the_operator(
-    control_plane: ControlPlane, module_namespace: str
-) -> None:
-    assert born_with(control_plane, module_namespace, suspend=True) == []
-    assert born_with(control_plane, module_namespace, suspend=False) == [FINALIZER]
+async def test_one_that_is_not_to_run_is_left_to_the_operator(world: World) -> None:
+    assert await born_with(world, suspend=True) == []
+    assert await born_with(world, suspend=False) == [FINALIZER]
 
 
 async def test_a_task_costs_one_write_to_become_running_and_one_to_go(world: World) -> None:

@@ -26,6 +26,8 @@ STORY = (
     "$ kubectl apply -f crds",
     "$ kubectl wait --for=condition=Established crd/transcriptiontasks.transcription.dev ",
     "$ kubectl apply -k deploy/kustomize/rbac",
+    "$ kubectl apply -k deploy/kustomize/admission",
+    "mutatingadmissionpolicy.admissionregistration.k8s.io/agora-transcription-finalizer.agora-transcription created",
     "$ agora-transcription simulator ",
     "$ agora-transcription operator ",
     "$ kubectl apply -f deploy/samples",
@@ -80,6 +82,7 @@ def test_a_killed_demo_leaves_no_process_and_the_next_cleans_its_cluster_up_and_
     assert (kept.returncode, errors) == (0, "")
     assert not Path(kubeconfig).exists()
     assert demo_namespaces(control_plane) == []
+    assert control_plane.kubectl("get", "mutatingadmissionpolicies", "-o", "name") == ""
     assert control_plane.kubeconfig.read_bytes() == given
 
 

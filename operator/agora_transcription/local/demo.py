@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agora_transcription.local import captions, story
+from agora_transcription.local import admission, captions, story
 from agora_transcription.local.addresses import answers, free_addresses
 from agora_transcription.local.binaries import BinariesNotFoundError, find_binaries
 from agora_transcription.local.cluster import Cluster, KubectlError
@@ -34,6 +34,9 @@ NAMESPACE: Final = "agora-transcription-demo"
 """Of its own, and the only one that the demo's operator watches: it must not touch the tasks of a cluster in use."""
 
 SERVICE_ACCOUNT: Final = ("agora-transcription", "agora-transcription-operator")
+
+POLICY_SECONDS: Final = 30.0
+"""Six times what an API server takes to see a new CRD."""
 
 INTERRUPTED: Final = 130
 """The exit code of a process that Ctrl-C ended."""
@@ -121,6 +124,11 @@ def _set_up(
     crd = "crd/transcriptiontasks.transcription.dev"
     terminal.run("kubectl", "wait", "--for=condition=Established", crd, "--timeout=30s", expect="the CRD is served")
     terminal.run("kubectl", "apply", "-k", relative(manifests.rbac), expect="the API server takes the roles")
+    # Elsewhere it would be in the way of everybody's tasks once no operator runs.
+    has_policy = not existing and admission.is_known(cluster)
+    if has_policy:
+        terminal.say("The API server gives new tasks their finalizer, so that the operator need not write it.")
+        terminal.run("kubectl", "apply", "-k", relative(manifests.admission), expect="the API server takes the policy")
 
     terminal.say(
         "An Agora on this machine, and the operator: as its ServiceAccount, with the rights of its roles alone."
@@ -139,6 +147,8 @@ def _set_up(
         ready=lambda _: answers(f"http://{health}/readyz"),
     )
 
+    if has_policy:
+        _wait_for_policy(terminal, cluster)
     if existing:
         # A demo that was killed may have left a task, whose finalizer needs the operator to go.
         cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
@@ -150,6 +160,16 @@ def _set_up(
         expect="kubectl uses the namespace",
     )
     return agora, f"http://{metrics}/metrics"
+
+
+def _wait_for_policy(terminal: Terminal, cluster: Cluster) -> None:
+    """Wait until the API server adds the finalizer: so soon after it has got the CRD it refuses tasks until it can."""
+    deadline = time.monotonic() + POLICY_SECONDS
+    while not admission.is_in_effect(cluster, SERVICE_ACCOUNT[0]):
+        if time.monotonic() > deadline:
+            raise StepFailed("kubectl apply", "new tasks have the finalizer", f"none has, {POLICY_SECONDS:.0f} s later")
+        terminal.check()
+        time.sleep(0.2)
 
 
 def _leave(cluster: Cluster) -> None:

@@ -21,11 +21,13 @@ class Manifests:
     Attributes:
         crds: the CustomResourceDefinition, for `kubectl apply -f`.
         rbac: the operator's namespace, ServiceAccount and roles, for `kubectl apply -k`.
+        admission: the policy that adds the operator's finalizer to new tasks, for `kubectl apply -k`.
         samples: a Secret and a TranscriptionTask, for `kubectl apply -f`.
     """
 
     crds: Path
     rbac: Path
+    admission: Path
     samples: Path
 
 
@@ -36,11 +38,12 @@ def find_manifests() -> Manifests:
         FileNotFoundError: this is neither a whole checkout nor a wheel; the message is the folder that is missing.
     """
     if _PACKAGED.is_dir():
-        found = Manifests(_PACKAGED / "crds", _PACKAGED / "rbac", _PACKAGED / "samples")
+        found = Manifests(*(_PACKAGED / name for name in ("crds", "rbac", "admission", "samples")))
     else:
         deploy = _CHECKOUT / "deploy"
-        found = Manifests(_CHECKOUT / "crds", deploy / "kustomize" / "rbac", deploy / "samples")
-    for folder in (found.crds, found.rbac, found.samples):
+        kustomize = deploy / "kustomize"
+        found = Manifests(_CHECKOUT / "crds", kustomize / "rbac", kustomize / "admission", deploy / "samples")
+    for folder in (found.crds, found.rbac, found.admission, found.samples):
         if not folder.is_dir():
             raise FileNotFoundError(f"the folder {folder} is missing")
     return found

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from support.admission import born_with, takes_effect
+from agora_transcription.local.admission import is_in_effect
 from support.helm import template
+from support.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +37,8 @@ def installed(control_plane: ControlPlane) -> Iterator[list[Body]]:
 
 @pytest.mark.usefixtures("installed")
 def test_it_is_for_the_namespaces_that_each_release_watches_and_for_no_other(control_plane: ControlPlane) -> None:
-    for namespace in WATCHED:
-        takes_effect(control_plane, namespace)
-    assert born_with(control_plane, "default") == []
+    wait_until(lambda: all(is_in_effect(control_plane, namespace) for namespace in WATCHED))
+    assert not is_in_effect(control_plane, "default")
 
 
 def test_nothing_is_filled_in_where_a_gitops_tool_would_see_a_difference(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agora_transcription import __version__
+from agora_transcription.local.admission import NO_SCHEMA_YET
 from agora_transcription.local.cluster import KubectlError
 from agora_transcription.local.controlplane import ControlPlane
-from support.admission import NO_SCHEMA_YET
 from support.helm import CHART, NAME, ROOT, VERSIONS, HelmError, helm
 from support.processes import wait_until
 

@@ -61,11 +61,13 @@ def test_a_path_is_short_only_below_the_current_folder(tmp_path: Path, monkeypat
 
 def test_the_manifests_of_a_wheel_stand_beside_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = tmp_path / "manifests"
-    for name in ("crds", "rbac", "samples"):
+    names = ("crds", "rbac", "admission", "samples")
+    for name in names:
         (packaged / name).mkdir(parents=True)
     monkeypatch.setattr(manifests, "_PACKAGED", packaged)
     found = manifests.find_manifests()
-    assert (found.crds, found.rbac, found.samples) == tuple(packaged / name for name in ("crds", "rbac", "samples"))
+    folders = (found.crds, found.rbac, found.admission, found.samples)
+    assert folders == tuple(packaged / name for name in names)
 
 
 def test_a_missing_folder_of_manifests_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
