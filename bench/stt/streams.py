@@ -20,9 +20,9 @@ import numpy as np
 import socketio
 
 from agora_transcription.stt.protocol import PATH
+from bench.usage import cpu_seconds, memory_megabytes, tree
 from support.processes import Stt
 from support.speech import sentences, words_of
-from usage import cpu_seconds, memory_megabytes, tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

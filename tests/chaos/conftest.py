@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos import tables
+from support import pages
 
 if TYPE_CHECKING:
     import pytest
@@ -36,5 +37,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     for line in (tables.crash_matrix(results), tables.crashes_in_a_line(results), tables.faults_in_a_line(results)):
         terminalreporter.write_line(line)
-    tables.write(page, tables.contents(results))
+    pages.write(page, tables.contents(results))
     terminalreporter.write_line(f"written to {page}")

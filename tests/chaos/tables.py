@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from chaos.crashes import BOTH, CELLS, STEPS, Cell, Cut
 from chaos.fault_cases import CASES, fault_table_markdown
+from support.pages import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 CRASHES: Final = "crash matrix"
 FAULTS: Final = "fault table"
@@ -45,7 +45,7 @@ def crash_matrix(results: Mapping[str, bool]) -> str:
             ]
             for step in steps
         ]
-        parts.append(f"### {api}\n\n" + _table(["step", *(cut.value for cut in Cut), "in the end"], rows))
+        parts.append(f"### {api}\n\n" + table(["step", *(cut.value for cut in Cut), "in the end"], rows))
     return "\n\n".join(parts)
 
 
@@ -64,30 +64,6 @@ def faults_in_a_line(results: Mapping[str, bool]) -> str:
     return f"{len(CASES) - len(failed)} of {len(CASES)} cases passed: {found}."
 
 
-def inside(page: str, name: str) -> str:
-    """What stands between a page's two markers of a name."""
-    return _parts(page, name)[1].strip("\n")
-
-
-def write(page: Path, contents: Mapping[str, str]) -> None:
-    """Fill in a page's tables."""
-    text = page.read_text(encoding="utf-8")
-    for name, content in contents.items():
-        head, _, tail = _parts(text, name)
-        text = f"{head}\n\n{content}\n\n{tail}"
-    page.write_text(text, encoding="utf-8")
-
-
-def _parts(page: str, name: str) -> tuple[str, str, str]:
-    """The text up to a marker, between the two, and from the second on."""
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    head, found, rest = page.partition(begin)
-    middle, closed, tail = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"the page lacks {begin} ... {end}")
-    return head + begin, middle, end + tail
-
-
 def _mark(passed: bool | None) -> str:  # noqa: FBT001 - one of three
     return {True: PASSED, False: FAILED, None: NOT_RUN}[passed]
 
@@ -98,8 +74,3 @@ def _ending(ends: str, starts: int) -> str:
         "suspended": "none runs",
         "gone": "object gone, none runs",
     }[ends]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -19,6 +19,7 @@ from agora_transcription.settings import GatewaySettings, OperatorSettings, SttS
 from agora_transcription.stt.metrics import SttMetrics
 from agora_transcription.telemetry.metrics import Metrics
 from chaos import tables
+from support import pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
@@ -121,7 +122,7 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
 def test_the_page_of_guarantees_has_the_tables_of_a_run_in_which_everything_passed() -> None:
     page = (ROOT / "docs" / "guarantees.md").read_text()
     for name, content in tables.contents(tables.EVERYTHING_PASSED).items():
-        assert content == tables.inside(page, name), f"run `make chaos`: the {name} has changed since"
+        assert content == pages.inside(page, name), f"run `make chaos`: the {name} has changed since"
 
 
 def reasons_by_section() -> dict[str, list[str]]:

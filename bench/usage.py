@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,6 +35,21 @@ def memory_megabytes(*pids: int) -> float:
             if line.startswith("Pss:"):
                 total += int(line.split()[1])
     return total / 1024
+
+
+def resident_mebibytes(*pids: int) -> tuple[float, float]:
+    """Resident memory of these processes now, and the sum of the most that each has had, in MiB."""
+    found = [dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()) for pid in pids]
+    now, peak = (sum(int(status[key].split()[0]) for status in found) for key in ("VmRSS", "VmHWM"))
+    return now / 1024, peak / 1024
+
+
+def machine() -> str:
+    """The processors, as in `2 cores (AMD EPYC)`."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.*)", cpuinfo)
+    cores = len(re.findall(r"^processor", cpuinfo, flags=re.MULTILINE))
+    return f"{cores} cores ({model[1] if model else platform.machine()})"
 
 
 def tree(pid: int) -> list[int]:
