@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 20
+TASKS ?= 1000 3000 5000
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/agora-transcription:$(VERSION)
 SBOMS ?= dist
@@ -31,7 +32,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-captions test chaos soak stt-load bench-stt lint fmt docs captions-proto tools image image-test manifests chart-test \
+.PHONY: help demo demo-captions test chaos soak stt-load bench bench-stt lint fmt docs captions-proto tools image image-test manifests chart-test \
 	argocd-test sbom e2e kind kind-delete requirements clean control-plane page
 
 help: ## Show this list
@@ -57,8 +58,11 @@ page: $(PAGE) ## Build the captions page, which the gateway serves
 stt-load: $(VENV) ## 200 sessions of the Socket.IO service, which come and go for MINUTES (20)
 	MINUTES=$(MINUTES) .venv/bin/pytest tests/stt/test_load.py -m soak -s
 
+bench: control-plane ## What thousands of tasks cost the operator: the tables and the plot of docs/performance.md, 10 minutes
+	PYTHONPATH=tests .venv/bin/python -m bench.operator.run --tasks $(TASKS) $(if $(POLICY),--policy $(POLICY))
+
 bench-stt: $(VENV) ## How well the speech engines hear, and how many can speak at once: the tables of docs/stt.md, 15 minutes
-	PYTHONPATH=tests .venv/bin/python bench/stt/run.py
+	PYTHONPATH=tests .venv/bin/python -m bench.stt.run
 
 lint: $(VENV) $(NODE_MODULES) ## Check style, formatting, types and the direction of imports
 	.venv/bin/ruff check

@@ -13,7 +13,7 @@ import aiohttp
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -148,14 +148,24 @@ class Kube:
         except TimeoutError:
             raise AssertionError(f"{name} is not gone:\n{yaml.safe_dump(await self.get(name))}") from None
 
+    async def version(self) -> str:
+        """Where a watch begins that misses nothing from now on."""
+        listed = await self.request("GET", f"{self._tasks()}?limit=1")
+        return str(listed["metadata"]["resourceVersion"])
+
     async def watch(self, version: str, seen: list[Body]) -> None:
         """Collect watch events into `seen` until cancelled."""
+        async for event in self.watching(version):
+            seen.append(event)  # noqa: PERF401 - who waits looks at it while it grows
+
+    async def watching(self, version: str) -> AsyncIterator[Body]:
+        """The watch's events as they come."""
         assert self._session is not None
         parameters = {"watch": "1", "resourceVersion": version}
         timeout = aiohttp.ClientTimeout(total=None)
         async with self._session.get(f"{self.server}/{self._tasks()}", params=parameters, timeout=timeout) as response:
             async for line in response.content:
-                seen.append(json.loads(line))  # noqa: PERF401 - who waits looks at it while it grows
+                yield json.loads(line)
 
     def _tasks(self, name: str = "") -> str:
         path = f"{API}/namespaces/{self.namespace}/transcriptiontasks"
