@@ -16,17 +16,19 @@ import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agora_transcription.local import admission
 from agora_transcription.local.controlplane import ControlPlane
 from bench.operator import plot, report
 from bench.operator.lap import Place, Plan, measure
 from bench.operator.results import Run, problems
 from bench.usage import busy_seconds, machine, own_seconds
 from support import pages
-from support.kube import Kube
+from support.processes import wait_until
 
 if TYPE_CHECKING:
     from bench.operator.results import Lap
@@ -37,7 +39,6 @@ PLOT = ROOT / "docs" / "performance.svg"
 RESULTS = Path(__file__).with_name("results.json")
 
 POLICY = ROOT / "deploy" / "kustomize" / "admission" / "admission-policy.yaml"
-POLICY_KIND = "mutatingadmissionpolicies.admissionregistration.k8s.io"
 NAMESPACE = "bench"
 
 PACKAGES = ("kopf", "kubernetes", "aiohttp", "uvloop", "pydantic")
@@ -96,8 +97,7 @@ def _policy(manifest: Path) -> Path | None:
     if not manifest.exists():
         return None
     with ControlPlane() as control_plane:
-        kinds = control_plane.kubectl("api-resources", "--api-group=admissionregistration.k8s.io", "--output=name")
-    return manifest if POLICY_KIND in kinds.split() else None
+        return manifest if admission.is_known(control_plane) else None
 
 
 def _lap(plan: Plan, policy: Path | None) -> tuple[Lap, str]:
@@ -112,31 +112,13 @@ def _lap(plan: Plan, policy: Path | None) -> tuple[Lap, str]:
         operator = control_plane.service_account_kubeconfig("agora-transcription", "agora-transcription-operator")
         if plan.policy and policy is not None:
             control_plane.kubectl("apply", "-f", str(policy))
-            asyncio.run(_until_guarded(control_plane.kubeconfig))
+            wait_until(partial(admission.is_in_effect, control_plane, NAMESPACE))
         kubernetes = json.loads(control_plane.kubectl("version", "--output=json"))["serverVersion"]["gitVersion"]
         lap = asyncio.run(measure(plan, Place(control_plane.kubeconfig, operator, NAMESPACE, logs)))
     if said := (logs / "operator.log").read_text().splitlines():
         print(f"  the operator warned {len(said)} times, first: {said[0]}", file=sys.stderr)
     shutil.rmtree(logs)
     return lap, kubernetes.removeprefix("v")
-
-
-async def _until_guarded(kubeconfig: Path) -> None:
-    """Wait until the policy takes hold, a moment after it was applied.
-
-    Raises:
-        TimeoutError: It does not.
-    """
-    task = {
-        "apiVersion": "transcription.dev/v1alpha1",
-        "kind": "TranscriptionTask",
-        "metadata": {"name": "probe"},
-        "spec": {"channel": "probe", "languages": ["en-US"]},
-    }
-    path = f"apis/transcription.dev/v1alpha1/namespaces/{NAMESPACE}/transcriptiontasks?dryRun=All"
-    async with asyncio.timeout(30), Kube(kubeconfig, NAMESPACE) as kube:
-        while not (await kube.request("POST", path, task))["metadata"].get("finalizers"):
-            await asyncio.sleep(0.1)
 
 
 if __name__ == "__main__":
