@@ -32,7 +32,7 @@ COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate
 	--custom-compile-command 'make requirements'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-captions test chaos soak stt-load bench bench-stt lint fmt docs captions-proto tools image image-test manifests chart-test \
+.PHONY: help demo demo-captions test chaos soak stt-load bench bench-micro bench-stt lint fmt docs captions-proto tools image image-test manifests chart-test \
 	argocd-test sbom e2e kind kind-delete requirements clean control-plane page
 
 help: ## Show this list
@@ -60,6 +60,10 @@ stt-load: $(VENV) ## 200 sessions of the Socket.IO service, which come and go fo
 
 bench: control-plane ## What thousands of tasks cost the operator: the tables and the plot of docs/performance.md, 10 minutes
 	PYTHONPATH=tests .venv/bin/python -m bench.operator.run --tasks $(TASKS) $(if $(POLICY),--policy $(POLICY))
+
+bench-micro: $(VENV) ## How long deciding, intake and queue take; COMPARE=1 beside the last run: CONTRIBUTING.md
+	.venv/bin/pytest bench/micro --benchmark-enable --benchmark-disable-gc --benchmark-columns=min,median,iqr,rounds \
+		--benchmark-storage=file://./.cache/benchmarks --benchmark-autosave $(if $(COMPARE),--benchmark-compare)
 
 bench-stt: $(VENV) ## How well the speech engines hear, and how many can speak at once: the tables of docs/stt.md, 15 minutes
 	PYTHONPATH=tests .venv/bin/python -m bench.stt.run
