@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agora_transcription.local.controlplane import ControlPlane
+from support.crds import install_crds
 from support.world import CHANNEL_KEYS, CREDENTIALS, NOTIFICATION_SECRET, STORAGE_KEYS
 
 if TYPE_CHECKING:
@@ -43,10 +44,7 @@ def interruptible() -> None:
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane() as started:
-        started.kubectl("apply", "-f", str(ROOT / "crds"))
-        # By its path: `--for=condition` fails where a CRD has no conditions at all yet.
-        established = "jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
-        started.kubectl("wait", f"--for={established}", "--all", "crd", "--timeout=30s")
+        install_crds(started)
         yield started
 
 

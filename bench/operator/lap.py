@@ -32,10 +32,10 @@ __all__ = ["Place", "Plan", "measure"]
 SPACING: Final = 6.0
 """Seconds after which Agora takes the next update of a task, and a bit."""
 
-REST_SECONDS: Final = 5.0
-"""How long an operator without tasks is looked at, at most."""
+REST_SECONDS: Final = 3.0
+"""How long an operator without tasks is looked at."""
 
-POSTING_SECONDS: Final = 60.0
+POSTING_SECONDS: Final = 300.0
 """How long events may be posted behind, until what is left of them counts for the next phase."""
 
 
@@ -46,7 +46,7 @@ class Plan:
     Attributes:
         tasks: How many.
         delay: Seconds that each call to Agora takes.
-        settle: Seconds of rest to be looked at.
+        settle: Seconds of rest to be looked at, once all events are posted; 0 for none.
         changes: How many tasks to change one by one.
         at_once: Requests of the bench to the API server that are under way together.
         policy: Whether the admission policy is there.
@@ -124,12 +124,12 @@ class _Lap:
     async def run(self, operator: Operator) -> Lap:
         start = await self._start(operator)
         await self._create()
-        await self._post("create events")
-        if not self._plan.brief:
+        if self._plan.settle:
+            await self._post_events()
             await self._rest()
+        if not self._plan.brief:
             await self._change_one_by_one()
             await self._update()
-            await self._post("update events")
         await self._delete()
         counts = await self._meter.counts()
         return Lap(
@@ -147,9 +147,9 @@ class _Lap:
         await operator.wait_for(f"{operator.health}/readyz")
         ready, cpu = time.monotonic() - begun, self._meter.cpu()
         await asyncio.sleep(2)  # what it does once, after it is ready
-        before, seconds = self._meter.cpu(), min(REST_SECONDS, self._plan.settle)
-        await asyncio.sleep(seconds)
-        rest = (self._meter.cpu() - before) / seconds
+        before = self._meter.cpu()
+        await asyncio.sleep(REST_SECONDS)
+        rest = (self._meter.cpu() - before) / REST_SECONDS
         memory, _ = self._meter.memory()
         _say(f"ready after {ready:.2f} s, {memory:.0f} MiB")
         return Start(
@@ -167,7 +167,7 @@ class _Lap:
         await self._change_all("create", create)
 
     async def _update(self) -> None:
-        await self._wait_for_spacing()
+        await self._wait_since_last(SPACING)
 
         async def update(name: str) -> int:
             return await self._change(name, "fr-FR")
@@ -183,6 +183,8 @@ class _Lap:
         _say(f"{phase}: {self._meter.phases[phase].seconds:.1f} s")
 
     async def _rest(self) -> None:
+        # In its first interval each task is looked at on its own, once.
+        await self._wait_since_last(self._plan.settle * 1.1)
         async with self._meter.phase("rest", len(self._names)):
             await asyncio.sleep(self._plan.settle)  # what is measured is that little happens for so long
         rest = self._meter.phases["rest"]
@@ -190,7 +192,7 @@ class _Lap:
 
     async def _change_one_by_one(self) -> None:
         """From the PATCH's answer to the update's arrival at Agora."""
-        await self._wait_for_spacing()
+        await self._wait_since_last(SPACING)
         names = self._names[: self._plan.changes]
         answered = {}
         async with self._meter.phase("change", len(names), own_writes=len(names)) as taken:
@@ -215,11 +217,12 @@ class _Lap:
             taken.by(sent, self._observer.gone)
         _say(f"delete: {self._meter.phases['delete'].seconds:.1f} s")
 
-    async def _post(self, phase: str) -> None:
-        async with self._meter.phase(phase, len(self._names)) as taken:
+    async def _post_events(self) -> None:
+        _say("waits for the events, which are posted at a pace of their own")
+        async with self._meter.phase("events", len(self._names)) as taken:
             taken.seconds = await self._meter.until_posted(POSTING_SECONDS)
-        behind = self._meter.phases[phase]
-        _say(f"{phase}: {behind.events} afterwards, in {behind.seconds:.1f} s")
+        behind = self._meter.phases["events"]
+        _say(f"{behind.events} events after the last task ran, in {behind.seconds:.1f} s")
 
     async def _change(self, name: str, language: str) -> int:
         body = await self._kube.patch(name, {"languages": ["en-US", language]})
@@ -237,9 +240,10 @@ class _Lap:
         generations = await asyncio.gather(*map(one, self._names))
         return sent, dict(zip(self._names, generations, strict=True))
 
-    async def _wait_for_spacing(self) -> None:
+    async def _wait_since_last(self, seconds: float) -> None:
+        """Wait until the last task that came to run, or was changed, has been so for a time."""
         newest = max(moment for _, moment in self._observer.settled.values())
-        await asyncio.sleep(max(0.0, newest + SPACING - time.monotonic()))
+        await asyncio.sleep(max(0.0, newest + seconds - time.monotonic()))
 
 
 @asynccontextmanager

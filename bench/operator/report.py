@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench.operator.results import BUDGET_SECONDS, LINEAR, growths, memory_per_task
+from bench.operator.results import BUDGET_SECONDS, LINEAR, QUIET, growths, memory_per_task
 from support.pages import table
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ def contents(run: Run) -> dict[str, str]:
 
 def _conditions(run: Run) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    busy = " **That is too much: take none of the figures for what the operator can do.**" if run.others > QUIET else ""
     return (
         f"`make bench` measured this on {run.date}, on {run.machine}, of which other work took {run.others:.1f} "
-        f"meanwhile. {versions}. A call to Agora takes {run.delay * 1000:.0f} ms."
+        f"meanwhile. {versions}. A call to Agora takes {run.delay * 1000:.0f} ms.{busy}"
     )
 
 
@@ -115,16 +116,15 @@ def _events(run: Run) -> str:
     rows = [
         [
             f"{lap.tasks:,}",
-            name,
-            f"{lap.phases[name].events:,}",
+            f"{lap.phases['create'].events:,}",
             f"{behind.events:,}",
-            f"{behind.seconds:.1f}",
-            _cpu(behind),
+            f"{behind.seconds:.0f}",
+            f"{behind.cpu_seconds * 1000 / max(1, behind.events):.2f}",
         ]
-        for name in ("create", "update")
-        for lap, behind in _of(run, f"{name} events")
+        for lap, behind in _of(run, "events")
     ]
-    return table(["tasks", "of", "posted meanwhile", "posted afterwards", "in s", "CPU s per 1,000 tasks"], rows)
+    head = ["tasks created", "posted until all ran", "posted afterwards", "in s", "CPU s per 1,000 events"]
+    return table(head, rows)
 
 
 def _ends(run: Run) -> str:

@@ -9,10 +9,25 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["BUDGET_SECONDS", "LINEAR", "Growth", "Lap", "Latencies", "Phase", "Run", "Start", "growths", "problems"]
+__all__ = [
+    "BUDGET_SECONDS",
+    "LINEAR",
+    "QUIET",
+    "Growth",
+    "Lap",
+    "Latencies",
+    "Phase",
+    "Run",
+    "Start",
+    "growths",
+    "problems",
+]
 
 LINEAR: Final = 1.3
 """How much more a task may cost among the most tasks than among the fewest, for the growth to count as linear."""
+
+QUIET: Final = 0.2
+"""Cores that other work may take on a machine that is to be measured on."""
 
 BUDGET_SECONDS: Final = 0.2
 """For a change of one task among idle ones to reach Agora, in 99 of 100 cases."""

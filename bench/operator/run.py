@@ -11,6 +11,7 @@ import asyncio
 import json
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ from bench.operator.lap import Place, Plan, measure
 from bench.operator.results import Run, problems
 from bench.usage import busy_seconds, machine, own_seconds
 from support import pages
+from support.crds import install_crds
 from support.processes import wait_until
 
 if TYPE_CHECKING:
@@ -49,13 +51,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", type=int, default=[1000, 3000, 5000])
     parser.add_argument("--delay", type=float, default=0.05, help="seconds that each call to Agora takes")
-    parser.add_argument("--settle", type=float, default=30, help="seconds of rest to look at")
+    parser.add_argument("--settle", type=float, default=30, help="seconds of rest to look at, with the most tasks")
     parser.add_argument("--changes", type=int, default=100, help="tasks that are changed one by one")
     parser.add_argument("--policy", type=Path, default=POLICY, help="manifest of the policy that adds the finalizer")
     parser.add_argument("--dry-run", action="store_true", help="leave the page as it is")
     parser.add_argument("--render", action="store_true", help="only write the page anew, from the last figures")
     options = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends what it has started, too
     run = Run.model_validate_json(RESULTS.read_text()) if options.render else _measured(options)
     if not options.dry_run:
         RESULTS.write_text(run.model_dump_json(indent=1) + "\n")
@@ -70,9 +73,11 @@ def _measured(options: argparse.Namespace) -> Run:
     began, busy = time.monotonic(), busy_seconds() - own_seconds()
     laps, kubernetes, policy = [], "", _policy(options.policy)
     for tasks in sorted(options.tasks):
-        plan = Plan(tasks, delay=options.delay, settle=options.settle, changes=min(tasks, options.changes))
+        # Events are posted slowly, so rest has to be waited for: once.
+        settle = options.settle if tasks == max(options.tasks) else 0
+        plan = Plan(tasks, delay=options.delay, settle=settle, changes=min(tasks, options.changes))
         # What the policy makes cheaper is compared; the rest is the same without it.
-        plans = [replace(plan, policy=True), replace(plan, brief=True)] if policy else [plan]
+        plans = [replace(plan, policy=True), replace(plan, brief=True, settle=0)] if policy else [plan]
         for each in plans:
             guard = "policy" if each.policy else "operator"
             print(f"{tasks:,} tasks, the finalizer by the {guard}", file=sys.stderr)
@@ -104,9 +109,7 @@ def _lap(plan: Plan, policy: Path | None) -> tuple[Lap, str]:
     """Make a lap on a control plane of its own, so that none has anything to do with one before."""
     logs = Path(tempfile.mkdtemp(prefix="agora-transcription-bench-"))
     with ControlPlane() as control_plane:
-        control_plane.kubectl("apply", "-f", str(ROOT / "crds"))
-        established = "jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
-        control_plane.kubectl("wait", f"--for={established}", "--all", "crd", "--timeout=30s")
+        install_crds(control_plane)
         control_plane.kubectl("apply", "-k", str(ROOT / "deploy" / "kustomize" / "rbac"))
         control_plane.kubectl("create", "namespace", NAMESPACE)
         operator = control_plane.service_account_kubeconfig("agora-transcription", "agora-transcription-operator")

@@ -45,4 +45,4 @@ async def test_a_lap_with_few_tasks(
     assert changed.tasks == changed.calls["update"] == CHANGES
     assert changed.latencies
     assert 0 <= changed.latencies.p50 < 5
-    assert lap.phases["create"].events + lap.phases["create events"].events > 0
+    assert lap.phases["create"].events + lap.phases["events"].events > 0

@@ -24,7 +24,7 @@ def phase_of(tasks: int, **figures: Any) -> Phase:
 
 def lap_of(tasks: int, **phases: Phase) -> Lap:
     start = {"ready_seconds": 1, "cpu_seconds": 1, "memory_mib": 100, "rest_cpu": 0}
-    names = ("create", "create events", "rest", "change", "update", "update events", "delete")
+    names = ("create", "events", "rest", "change", "update", "delete")
     made = {name: phase_of(tasks) for name in names} | phases
     return Lap.model_validate(
         {"tasks": tasks, "policy": False, "start": start, "phases": made, "doubled": 0, "left_running": 0}
@@ -78,11 +78,11 @@ def test_what_costs_more_among_many_is_flagged(more: float, linear: bool) -> Non
 
 def test_laps_that_only_compare_the_policy_show_no_growth() -> None:
     brief = lap_of(5000)
-    phases = {name: brief.phases[name] for name in ("create", "create events", "delete")}
+    phases = {name: brief.phases[name] for name in ("create", "delete")}
     run = run_of(lap_of(1000), brief.model_copy(update={"phases": phases}))
     assert list(growths(run)) == []
     rows = [line for line in report.contents(run)["bench"].splitlines() if line.startswith("| 5,000 ")]
-    assert len(rows) == 3, "create, delete and the events"
+    assert len(rows) == 2, "create and delete"
 
 
 def test_what_must_not_be_is_told() -> None:
