@@ -158,7 +158,9 @@ def observation(call: Call, body: bytes, *, task_id: str | None = None) -> Obser
         raise Ambiguous(call.operation, code=SUCCESS, text="the answer names no task")
     if call.operation != "start" and not (isinstance(status, str) and status):
         raise Upstream(call.operation, code=SUCCESS, text="the answer has no status")
-    word = presentable(status, call.confidential) if isinstance(status, str) else ""
+    word = status if isinstance(status, str) else ""
+    if word.upper() not in _STATES[call.dialect]:  # a documented one holds no secret
+        word = presentable(word, call.confidential)
     return Observation(
         task_id=found,
         status=word,

@@ -142,6 +142,8 @@ class Budgets:
         Raises:
             CircuitOpen: These credentials were refused, and it is not time to try them again.
         """
+        if self.admit_at_once(account, priority):
+            return
         asked, fingerprint = self._clock(), account.fingerprint
         project = self._project(account.app_id, asked)
         probe_at = project.probe_at.get(fingerprint, asked)
@@ -162,6 +164,18 @@ class Budgets:
             self.waiting[priority] -= 1
         if self._observe_wait is not None:
             self._observe_wait(priority, self._clock() - asked)
+
+    def admit_at_once(self, account: Account, priority: Priority) -> bool:
+        """Let one call be made if it need not wait for anything; `report` how it ended."""
+        now = self._clock()
+        project = self._project(account.app_id, now)
+        self._refill(project, now)
+        if project.waiters or account.fingerprint in project.probe_at or self._delay(project, now) > 0:
+            return False
+        self._take(project)
+        if self._observe_wait is not None:
+            self._observe_wait(priority, 0.0)
+        return True
 
     async def admit_next(self, account: Account, priority: Priority, tenant: str = "") -> None:
         """Wait until one more call may be made of several that belong together; those before were answered.
@@ -296,6 +310,9 @@ class Budgets:
         if probe_at is not None:
             waiter.is_probe = True
             project.probe_at[waiter.fingerprint] = now + self._probe_interval
+        self._take(project)
+        waiter.admitted.set_result(None)
+
+    def _take(self, project: _Project) -> None:
         if self._rate:
             project.tokens -= 1
-        waiter.admitted.set_result(None)

@@ -1,21 +1,24 @@
 """The connection to Agora: one pool for all accounts, and the only place where a request leaves the process.
 
 httpx is what the code speaks, aiohttp's pool is what it runs on: httpcore's costs time in proportion to its
-connections, on every request. What is known about a call that failed is kept exactly: only a connection that was never
-made counts as `NotSent`, everything after that as `Ambiguous`, because a start that may have had its effect must be
-repeated as the same start.
+connections, on every request. The transport is used without httpx's client, whose redirects and cookies must not happen
+here: a redirected start would be a second start, and one account's cookies are none of another's.
+
+What is known about a call that failed is kept exactly: only a connection that was never made counts as `NotSent`,
+everything after that as `Ambiguous`, because a start that may have had its effect must be repeated as the same start.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -23,6 +26,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from agora_transcription import __version__
 from agora_transcription.agora.answers import SUCCESS, classify
 from agora_transcription.agora.errors import AgoraError, Ambiguous, NotPermitted, NotSent
 from agora_transcription.agora.models import Dialect
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
     from agora_transcription.agora.calls import Call
-    from agora_transcription.agora.models import Agora
+    from agora_transcription.agora.models import Account, Agora
 
 __all__ = ["ANSWER_TIMEOUT", "BASE_URL", "CONNECT_TIMEOUT", "AgoraClient", "Observe", "Permit"]
 
@@ -92,18 +96,13 @@ class AgoraClient:
             transport: Carries the requests; aiohttp's pool unless a test brings its own.
             timeout: Seconds for a whole answer, once connected.
         """
-        _keep_urls_out_of_the_log()
         self._base_url = base_url.rstrip("/")
         self._observe = observe
         self._permit = permit
         self._deadline = CONNECT_TIMEOUT + timeout
-        self._http = httpx.AsyncClient(
-            transport=transport or _transport(permit),
-            timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
-            headers={"Accept-Encoding": "identity"},  # see _read
-            follow_redirects=False,  # a redirected start would be a second start, and would carry the credentials along
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one account's cookies are none of another's
-        )
+        self._transport = transport or _transport(permit)
+        timeouts = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT)
+        self._extensions = {"timeout": timeouts.as_dict()}
         self._dialects: dict[Dialect, Agora] = {Dialect.V6: AgoraV6(self._send), Dialect.V7: AgoraV7(self._send)}
 
     def dialect(self, dialect: Dialect) -> Agora:
@@ -112,7 +111,7 @@ class AgoraClient:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,23 +144,40 @@ class AgoraClient:
 
     async def _exchange(self, call: Call) -> tuple[httpx.Response, bytes] | AgoraError:
         """Make the exchange; a failure is returned, so that it is raised without the URL in its context."""
-        url = f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else "")
-        account = call.account
         if not self._permit():
             return NotPermitted(call.operation)
         try:
-            async with (
-                asyncio.timeout(self._deadline),  # httpx's own counts from one piece of an answer to the next
-                self._http.stream(
-                    call.method,
-                    url,
-                    json=call.body,
-                    auth=httpx.BasicAuth(account.customer_id, account.customer_secret.get_secret_value()),
-                ) as response,
-            ):
-                return response, await _read(response)
+            url = _parsed(self._base_url + call.path)
+            if call.query:
+                url = url.copy_with(query=call.query.encode())
+            request = httpx.Request(
+                call.method, url, headers=_headers(call.account), json=call.body, extensions=self._extensions
+            )
+            async with asyncio.timeout(self._deadline):  # httpx's own counts from one piece of an answer to the next
+                response = await self._transport.handle_async_request(request)
+                try:
+                    return response, await _read(response)
+                finally:
+                    await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, TimeoutError, OSError) as failure:
             return _unanswered(call, failure, urlsplit(self._base_url).netloc)
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    """Parse a URL; those of starts and lists are the same for all tasks of a project."""
+    return httpx.URL(url)
+
+
+def _headers(account: Account) -> dict[str, str]:
+    """The headers of an account's request (RFC 7617); for the encoding see `_read`."""
+    customer = f"{account.customer_id}:{account.customer_secret.get_secret_value()}"
+    return {
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Authorization": f"Basic {base64.b64encode(customer.encode()).decode()}",
+        "User-Agent": f"agora-transcription/{__version__}",
+    }
 
 
 async def _read(response: httpx.Response) -> bytes:
@@ -265,13 +281,3 @@ def _in_words(cause: BaseException) -> str:
             return os.strerror(cause.errno).lower()
         case _:
             return type(cause).__name__
-
-
-def _without_urls(record: logging.LogRecord) -> bool:
-    """Drop httpx's line per request, which holds the full URL and with it V6's builderToken."""
-    return record.levelno > logging.INFO
-
-
-def _keep_urls_out_of_the_log() -> None:
-    """By a filter on the logger, which holds whatever levels the process configures later; adding it twice is once."""
-    logging.getLogger("httpx").addFilter(_without_urls)

@@ -90,20 +90,21 @@ class Account:
         customer_id: The user name of the REST API's basic authentication.
         customer_secret: Its password.
         app_certificate: Signs RTC tokens, 32 hexadecimal digits; None for a project that has none enabled.
+        fingerprint: A digest that changes when any credential does, and from which none can be read.
     """
 
     app_id: str
     customer_id: str
     customer_secret: SecretStr
     app_certificate: SecretStr | None = None
+    fingerprint: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest that changes when any credential does, and from which none can be read."""
+    def __post_init__(self) -> None:
+        """Make the digest once: every decision and every call asks for it."""
         secrets = [self.app_id, self.customer_id, self.customer_secret.get_secret_value()]
         if self.app_certificate is not None:
             secrets.append(self.app_certificate.get_secret_value())
-        return hashlib.sha256("\0".join(secrets).encode()).hexdigest()
+        object.__setattr__(self, "fingerprint", hashlib.sha256("\0".join(secrets).encode()).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agora_transcription.agora import models as agora
@@ -91,23 +91,25 @@ class Credentials:
         storage: For uploading captions; None where the spec stores none.
         encryption: The channel's mode, key and salt; None for a channel without.
         notification_secret: What Agora signs its notifications with; None to take none. No call depends on it.
+        fingerprint: A digest that changes when anything does that a call depends on, and from which nothing can be
+            read.
     """
 
     account: agora.Account
     storage: StorageKeys | None = None
     encryption: agora.Encryption | None = None
     notification_secret: SecretStr | None = None
+    fingerprint: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest that changes when anything in the Secrets does, and from which nothing can be read."""
+    def __post_init__(self) -> None:
+        """Make the digest once: every decision asks for it."""
         secrets = [self.account.fingerprint]
         if self.storage is not None:
             secrets += [self.storage.access_key.get_secret_value(), self.storage.secret_key.get_secret_value()]
         if self.encryption is not None:
             salt = self.encryption.salt
             secrets += [self.encryption.secret.get_secret_value(), salt.get_secret_value() if salt else ""]
-        return hashlib.sha256("\0".join(secrets).encode()).hexdigest()
+        object.__setattr__(self, "fingerprint", hashlib.sha256("\0".join(secrets).encode()).hexdigest())
 
 
 def account_hash(account: agora.Account) -> str:

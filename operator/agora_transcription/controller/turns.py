@@ -99,6 +99,8 @@ async def _admitted(
             a word.
     """
     priority = priority_of(step)
+    if budgets.admit_at_once(account, priority):
+        return True
     patience = None if priority is agora.Priority.POLL else TOLD_AFTER
     turn = asyncio.ensure_future(budgets.admit(account, priority, tenant=tenant))
     change = asyncio.ensure_future(changed.wait())

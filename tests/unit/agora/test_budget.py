@@ -117,6 +117,43 @@ def test_rate_0_is_no_limit() -> None:
     assert set(run(scenario())) == {0}
 
 
+def test_at_once_is_one_of_the_burst_like_any_other() -> None:
+    async def scenario() -> tuple[list[bool], float]:
+        budget = budgets(rate=2, burst=3)
+        return [budget.admit_at_once(ACCOUNT, Priority.START_STOP) for _ in range(4)], await admitted_at(budget)
+
+    assert run(scenario()) == ([True, True, True, False], 0.5)
+
+
+def test_at_once_overtakes_nobody() -> None:
+    """A poll that has waited for its token gets it, though a start asks in the very moment in which there is one."""
+
+    async def scenario() -> tuple[bool, float]:
+        budget = budgets(rate=1, burst=1)
+        await budget.admit(ACCOUNT, Priority.POLL)
+        waiting = asyncio.create_task(admitted_at(budget))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().now += 1  # type: ignore[attr-defined]  # the virtual loop's; its timer has not run
+        return budget.admit_at_once(ACCOUNT, Priority.START_STOP), await waiting
+
+    assert run(scenario()) == (False, 1)
+
+
+def test_at_once_is_never_where_agora_wants_nothing() -> None:
+    async def scenario() -> list[bool]:
+        budget = budgets()
+        budget.report(OTHER_APP, Throttled("query", retry_after=5))
+        budget.report(ACCOUNT, REFUSED)
+        asked = [ACCOUNT, OTHER_APP, OTHER_TENANT]
+        at_once = [budget.admit_at_once(account, Priority.START_STOP) for account in asked]
+        await asyncio.sleep(
+            300
+        )  # time for one call to try the refused credentials: that is a matter of waiting in line
+        return [*at_once, budget.admit_at_once(ACCOUNT, Priority.START_STOP)]
+
+    assert run(scenario()) == [False, False, True, False]
+
+
 def test_each_app_id_has_a_bucket_of_its_own() -> None:
     async def scenario() -> list[float]:
         budget = budgets(rate=1, burst=1)

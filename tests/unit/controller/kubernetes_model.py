@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from agora_transcription.api import TranscriptionTask
+    from agora_transcription.api import Metadata, TranscriptionTask
     from agora_transcription.api.status import TaskStatus
     from agora_transcription.controller.events import EventPoster
     from agora_transcription.controller.queue import WorkQueue
@@ -151,7 +151,7 @@ class ApiServer:
             raise NotFound(f"get secret {namespace}/{name}", 404, "not found")
         return Secret(f"{name}/{self.secret_version}", dict(self.secret_data))
 
-    async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:
+    async def event(self, about: Metadata, *, warning: bool, reason: str, message: str, now: str) -> None:
         """Events are looked at where they are handed over."""
 
     # The parts -----------------------------------------------------------------------------------------------------
@@ -233,6 +233,10 @@ class OneKey:
 
 class Open:
     """Budgets without limits."""
+
+    def admit_at_once(self, account: agora.Account, priority: agora.Priority) -> bool:  # noqa: ARG002 - as the real one's
+        """Always."""
+        return True
 
     async def admit(self, account: agora.Account, priority: agora.Priority, tenant: str) -> None:
         """At once."""

@@ -108,6 +108,9 @@ class Counting(Open):
         self.admitted = 0
         self._refuses_from = refuses_from
 
+    def admit_at_once(self, account: agora.Account, priority: agora.Priority) -> bool:  # noqa: ARG002 - as the budgets'
+        return False
+
     async def admit(self, account: agora.Account, priority: agora.Priority, tenant: str) -> None:  # noqa: ARG002 - as the budgets'
         self.admitted += 1
         if self.admitted >= self._refuses_from:
