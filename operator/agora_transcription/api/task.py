@@ -37,6 +37,11 @@ class Metadata(Model):
     deletion_timestamp: datetime | None = None
     finalizers: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """`namespace/name`, as logs and messages name it."""
+        return f"{self.namespace}/{self.name}"
+
 
 class TranscriptionTask(Model):
     """One object as the API server last gave it."""
@@ -57,7 +62,7 @@ class TranscriptionTask(Model):
     @property
     def key(self) -> str:
         """`namespace/name`, as logs and messages name it."""
-        return f"{self.metadata.namespace}/{self.metadata.name}"
+        return self.metadata.key
 
     @property
     def deleting(self) -> bool:

@@ -1,9 +1,15 @@
-"""Kubernetes events about tasks: one for each change of what the Ready condition says, never in the way of the work."""
+"""Kubernetes events about tasks: one for each change of what the Ready condition says, never in the way of the work.
+
+An event costs the API server as much as the write that it tells of. A thousand tasks that start together must not wait
+for a thousand events, so these are posted behind, at the pace that client-go and controller-runtime keep by default.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +18,19 @@ from typing import TYPE_CHECKING, Final
 from agora_transcription.controller.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from agora_transcription.api import Reason, TaskStatus, TranscriptionTask
+    from collections.abc import Callable
+
+    from agora_transcription.api import Metadata, Reason, TaskStatus, TranscriptionTask
 
 __all__ = ["EventPoster"]
 
-BACKLOG: Final = 1000
+RATE: Final = 20.0
+"""Events per second in the long run."""
+
+BURST: Final = 30
+"""Events that are posted at once after a quiet time."""
+
+BACKLOG: Final = 5000
 """Events that may wait; more are dropped, since the conditions tell the same."""
 
 WARNINGS: Final = "False"
@@ -27,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    task: TranscriptionTask
+    about: Metadata
     warning: bool
     reason: str
     message: str
@@ -35,12 +49,22 @@ class _Event:
 
 
 class EventPoster:
-    """Posts events one after the other, in the background."""
+    """Posts events one after the other, in the background, warnings first."""
 
-    def __init__(self, store: Store) -> None:
-        """Post through a store."""
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepare.
+
+        Args:
+            store: Where they are posted.
+            clock: Seconds, as fast as the event loop's own.
+        """
         self._store = store
-        self._events: asyncio.Queue[_Event] = asyncio.Queue(BACKLOG)
+        self._clock = clock
+        self._count = itertools.count()
+        self._events: asyncio.PriorityQueue[tuple[bool, int, _Event]] = asyncio.PriorityQueue(BACKLOG)
+        self._due = 0.0
+        self._hurries = asyncio.Event()
+        self._drops = False
 
     def changed(self, task: TranscriptionTask, before: TaskStatus, after: TaskStatus) -> None:
         """Tell of a status write, if it changed what Ready says."""
@@ -56,26 +80,42 @@ class EventPoster:
     async def run(self) -> None:
         """Post what comes, until cancelled."""
         while True:
-            event = await self._events.get()
+            _, _, event = await self._events.get()
             try:
+                await self._keep_pace()
                 await self._store.event(
-                    event.task, warning=event.warning, reason=event.reason, message=event.message, now=event.moment
+                    event.about, warning=event.warning, reason=event.reason, message=event.message, now=event.moment
                 )
             except StoreError as error:
                 # A namespace that is being deleted takes no events: nothing is lost that could be kept.
-                logger.debug("No event %s for %s: %s", event.reason, event.task.key, error)
+                logger.debug("No event %s for %s: %s", event.reason, event.about.key, error)
             finally:
                 self._events.task_done()
 
     async def drain(self, grace: float) -> None:
-        """Wait until all events are posted, for so many seconds at most."""
+        """Wait until all events are posted, as fast as they can be, for so many seconds at most."""
+        self._hurries.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._events.join()
 
+    async def _keep_pace(self) -> None:
+        """Wait until the next event may be posted."""
+        now = self._clock()
+        self._due = max(self._due, now - BURST / RATE) + 1 / RATE
+        if self._due > now:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._due - now):
+                    await self._hurries.wait()
+
     def _put(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str) -> None:
         moment = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        event = _Event(task.metadata, warning, reason, message, moment)
         try:
-            self._events.put_nowait(_Event(task, warning, reason, message, moment))
+            self._events.put_nowait((not warning, next(self._count), event))
         except asyncio.QueueFull:
-            logger.warning("Event %s for %s was dropped: too many are waiting", reason, task.key)
+            if not self._drops:
+                logger.warning("%d events wait to be posted: until they are fewer, more are dropped", BACKLOG)
+            self._drops = True
+        else:
+            self._drops = False

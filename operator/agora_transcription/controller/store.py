@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from kubernetes.aio import client
 
+    from agora_transcription.api import Metadata
+
 __all__ = [
     "Body",
     "KubernetesStore",
@@ -91,8 +93,8 @@ class Store(Protocol):
         """Read a Secret."""
         ...
 
-    async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:
-        """Post an event about an object."""
+    async def event(self, about: Metadata, *, warning: bool, reason: str, message: str, now: str) -> None:
+        """Post an event about the object of this metadata."""
         ...
 
 
@@ -162,18 +164,18 @@ class KubernetesStore:
         version = f"{metadata['uid']}/{metadata['resourceVersion']}"
         return Secret(version, _decoded(data) if isinstance(data, dict) else {})
 
-    async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:
+    async def event(self, about: Metadata, *, warning: bool, reason: str, message: str, now: str) -> None:
         """See `Store.event`."""
-        namespace = task.metadata.namespace
+        namespace = about.namespace
         body = {
-            "metadata": {"generateName": f"{task.metadata.name[:200]}.", "namespace": namespace},
+            "metadata": {"generateName": f"{about.name[:200]}.", "namespace": namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
                 "kind": KIND,
                 "namespace": namespace,
-                "name": task.metadata.name,
-                "uid": task.metadata.uid,
-                "resourceVersion": task.metadata.resource_version,
+                "name": about.name,
+                "uid": about.uid,
+                "resourceVersion": about.resource_version,
             },
             "type": "Warning" if warning else "Normal",
             "reason": reason,

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from agora_transcription.api import Reason
-from agora_transcription.controller.events import EventPoster
+from agora_transcription.controller.events import BACKLOG, BURST, EventPoster
 from agora_transcription.controller.store import StoreError
 from unit.controller.builders import task_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from agora_transcription.api import TranscriptionTask
+    from agora_transcription.api import Metadata
     from agora_transcription.controller.store import Store
 
 
@@ -28,7 +28,7 @@ class Slow:
         self.reasons: list[str] = []
         self.fails = False
 
-    async def event(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str, now: str) -> None:  # noqa: ARG002 - the store's
+    async def event(self, about: Metadata, *, warning: bool, reason: str, message: str, now: str) -> None:  # noqa: ARG002 - the store's
         await self.gate.wait()
         if self.fails:
             self.fails = False
@@ -43,7 +43,7 @@ def store() -> Slow:
 
 @asynccontextmanager
 async def posting(store: Slow) -> AsyncIterator[EventPoster]:
-    poster = EventPoster(cast("Store", store))
+    poster = EventPoster(cast("Store", store), clock=lambda: 1000.0)  # time stands still: no pace is ever caught up
     running = asyncio.create_task(poster.run())
     try:
         yield poster
@@ -61,7 +61,7 @@ async def test_the_last_events_are_waited_for(store: Slow) -> None:
         assert not draining.done()
         store.gate.set()
         await asyncio.wait_for(draining, 5)
-        assert store.reasons == ["Stopped", "Abandoned"]
+        assert store.reasons == ["Abandoned", "Stopped"], "warnings first"
 
 
 async def test_an_api_server_that_does_not_answer_is_waited_for_only_so_long(store: Slow) -> None:
@@ -86,3 +86,37 @@ async def test_an_event_that_is_refused_does_not_stop_the_next(store: Slow) -> N
         async with asyncio.timeout(5):
             await poster.drain(60)
     assert store.reasons == ["Orphaned"]
+
+
+async def test_a_burst_is_posted_at_once_and_the_rest_at_a_pace(store: Slow) -> None:
+    """Ten more than the burst take 0.05 + 0.1 + ... + 0.5 s by a clock that stands still; the end waits for none."""
+    store.gate.set()
+    async with posting(store) as poster:
+        for _ in range(BURST + 10):
+            poster.ended(task_of(), Reason.STOPPED, "")
+        async with asyncio.timeout(5):
+            while len(store.reasons) < BURST:
+                await asyncio.sleep(0)
+            assert len(store.reasons) == BURST
+            await poster.drain(60)
+        assert len(store.reasons) == BURST + 10
+
+
+async def test_a_poster_that_hurries_can_be_cut_off(store: Slow) -> None:
+    store.gate.set()
+    poster = EventPoster(cast("Store", store))
+    running = asyncio.create_task(poster.run())
+    await poster.drain(1)
+    for _ in range(BACKLOG):
+        poster.ended(task_of(), Reason.STOPPED, "")
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    assert running.cancelled()
+
+
+async def test_too_many_are_told_of_once(store: Slow, caplog: pytest.LogCaptureFixture) -> None:
+    poster = EventPoster(cast("Store", store))
+    for _ in range(BACKLOG + 100):
+        poster.ended(task_of(), Reason.STOPPED, "")
+    assert caplog.messages == ["5000 events wait to be posted: until they are fewer, more are dropped"]

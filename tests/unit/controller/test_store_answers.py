@@ -51,7 +51,9 @@ async def ask(store: KubernetesStore, what: str) -> None:
         case "secret":
             await store.secret(NAMESPACE, "agora-credentials")
         case _:
-            await store.event(task_of(), warning=False, reason="Running", message="", now="2026-11-21T08:00:00Z")
+            await store.event(
+                task_of().metadata, warning=False, reason="Running", message="", now="2026-11-21T08:00:00Z"
+            )
 
 
 @pytest.mark.parametrize("what", ["get", "list", "status", "finalizers", "delete", "secret", "event"])
