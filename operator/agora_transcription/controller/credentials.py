@@ -39,6 +39,9 @@ SALTED_MODES: Final = {"AES_128_GCM2", "AES_256_GCM2"}
 Name = tuple[str, str]
 """Namespace and name."""
 
+_Wanted = tuple[str | None, ...]
+"""What `credentials_of` depends on in a spec."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -118,6 +121,9 @@ class _Entry:
     failure: StoreError | None = None
     waiting: set[str] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    understood: dict[_Wanted, tuple[list[str | None], Credentials]] = field(default_factory=dict)
+    """What was read from this Secret, and the others that go with it, by what is wanted of them; with their versions,
+    since it holds for no others. One that thousands of tasks share is so understood, and kept, once."""
 
 
 class CredentialStore:
@@ -154,17 +160,15 @@ class CredentialStore:
             StoreError: When the API server does not answer; a Secret that is not there is an answer.
         """
         namespace = task.metadata.namespace
-        contents: dict[str, Mapping[str, str]] = {}
-        for name in secret_names(task.spec):
-            data = (await self._entry((namespace, name))).data
-            if data is None:
+        entries = {name: await self._entry((namespace, name)) for name in secret_names(task.spec)}
+        for name, entry in entries.items():
+            if entry.data is None:
                 message = f"Secret {namespace}/{name} does not exist: create it"
                 if name == task.spec.credentials_secret_ref.name:
                     message += " with the keys appId, customerId, customerSecret and, if enabled, appCertificate"
                 return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_NOT_FOUND, message)
-            contents[name] = data
         try:
-            credentials = credentials_of(task.spec, contents)
+            credentials = _understood(task.spec, entries)
         except SecretInvalid as error:
             message = f"Secret {namespace}/{error}"
             return self._last_good.get(task.metadata.uid), Problem(Reason.SECRET_INVALID, message)
@@ -231,10 +235,13 @@ class CredentialStore:
                 self._wake(uid)
 
     async def _entry(self, name: Name) -> _Entry:
-        entry = self._entries.setdefault(name, _Entry())
-        async with entry.reading:
-            if self._clock() - entry.read_at > FRESH_SECONDS:
-                await self._read_or_keep(name, entry)
+        entry = self._entries.get(name)
+        if entry is None:
+            entry = self._entries[name] = _Entry()
+        if self._clock() - entry.read_at > FRESH_SECONDS:
+            async with entry.reading:
+                if self._clock() - entry.read_at > FRESH_SECONDS:
+                    await self._read_or_keep(name, entry)
         return entry
 
     async def _read_or_keep(self, name: Name, entry: _Entry) -> None:
@@ -259,6 +266,21 @@ class CredentialStore:
             secret = None
         entry.version, entry.data = (None, None) if secret is None else (secret.version, secret.data)
         entry.read_at, entry.failure, entry.known = self._clock(), None, True
+
+
+def _understood(spec: TaskSpec, entries: Mapping[str, _Entry]) -> Credentials:
+    """What `credentials_of` reads from Secrets that are there, or has read from the same before."""
+    storage, encryption = spec.captions.storage, spec.encryption
+    wanted = (
+        storage.credentials_secret_ref.name if storage else None,
+        *((encryption.secret_ref.name, encryption.mode) if encryption else ()),
+    )
+    versions = [entry.version for entry in entries.values()]
+    kept = entries[spec.credentials_secret_ref.name].understood
+    if wanted not in kept or kept[wanted][0] != versions:
+        contents = {name: entry.data or {} for name, entry in entries.items()}
+        kept[wanted] = versions, credentials_of(spec, contents)
+    return kept[wanted][1]
 
 
 def _values(secret: Mapping[str, str], *keys: str) -> list[str]:

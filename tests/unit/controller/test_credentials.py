@@ -16,7 +16,9 @@ from unit.controller.builders import SECRET, UID, Clock, task_of
 
 if TYPE_CHECKING:
     from agora_transcription.api import TranscriptionTask
+    from agora_transcription.controller.steps import Problem
     from agora_transcription.controller.store import Store
+    from agora_transcription.controller.translate import Credentials
 
 STORAGE = {"vendor": "AmazonS3", "region": 3, "bucket": "captions", "credentialsSecretRef": {"name": "s3"}}
 
@@ -145,6 +147,32 @@ def test_a_salt_belongs_to_the_gcm2_modes_only() -> None:
         encryption = credentials_of(spec(encryption={"mode": mode, "secretRef": {"name": "c"}}), content).encryption
         assert encryption is not None
         assert (encryption.salt is not None) is salted
+
+
+async def test_what_tasks_share_is_understood_once_and_anew_when_any_of_its_secrets_changes(
+    scene: Scene, secrets: Secrets
+) -> None:
+    secrets.there["s3"] = {"accessKey": "a", "secretKey": "b"}
+    plain, stored = task_of(), task_of({"captions": {"storage": STORAGE}})
+    (first, _), (second, _) = await _resolved(scene, plain), await _resolved(scene, stored)
+    assert (await _resolved(scene, plain))[0] is first
+    assert (await _resolved(scene, stored))[0] is second
+    assert first is not None
+    assert first.storage is None
+    assert second is not None
+    assert second.storage is not None
+    secrets.there["s3"] = {"accessKey": "a", "secretKey": "c"}
+    scene.clock.advance(31)
+    third, _ = await _resolved(scene, stored)
+    assert third is not None
+    assert third.storage is not None
+    assert third.storage.secret_key.get_secret_value() == "c"
+    assert third.fingerprint != second.fingerprint
+    assert (await _resolved(scene, plain))[0] is first
+
+
+async def _resolved(scene: Scene, task: TranscriptionTask) -> tuple[Credentials | None, Problem | None]:
+    return await scene.store.resolve(task, started=False)
 
 
 async def test_a_secret_is_read_once_for_a_while(scene: Scene, secrets: Secrets) -> None:
