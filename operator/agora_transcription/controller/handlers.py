@@ -78,7 +78,9 @@ def make_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # the kinds are known: no watch on CRDs and namespaces, and no rights for it
     settings.posting.enabled = False  # events are posted through the store
     settings.peering.standalone = True
-    settings.persistence.diffbase_storage = _NoDiffBase()  # it deep-copies every body for handlers that are not there
+    # Both are for handlers that are not there: one copies every body, and the other's default searches it.
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.progress_storage = kopf.StatusProgressStorage()
     return settings
 
 

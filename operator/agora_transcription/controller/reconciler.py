@@ -31,7 +31,6 @@ from agora_transcription.controller.troubles import backoff, trouble_of
 from agora_transcription.controller.turns import Turns
 from agora_transcription.controller.writer import Writer
 from agora_transcription.telemetry.logs import ObjectLogger
-from agora_transcription.telemetry.metrics import CONTROLLER, Metrics
 
 if TYPE_CHECKING:
     from agora_transcription.api import TranscriptionTask
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from agora_transcription.controller.notifications import Notification
     from agora_transcription.controller.queue import WorkQueue
     from agora_transcription.controller.translate import Credentials
+    from agora_transcription.telemetry.metrics import Metrics
 
 __all__ = ["Reconciler", "Services"]
 
@@ -164,10 +164,7 @@ class Reconciler:
             if memory.unrecorded is not None and self._memories.get(uid) is not memory:
                 # The object went while a call was out: what came of it stands only in this memory.
                 self.strays.take(task, memory)
-            metrics.reconciles.labels(CONTROLLER, result).inc()
-            if result == "error":
-                metrics.reconcile_errors.labels(CONTROLLER).inc()
-            metrics.reconcile_seconds.labels(CONTROLLER).observe(time.monotonic() - begun)
+            metrics.observe_reconcile(result, time.monotonic() - begun)
 
     async def _step_on_newest(self, task: TranscriptionTask, memory: Memory, log: ObjectLogger) -> str:
         try:

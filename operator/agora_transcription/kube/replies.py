@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from kubernetes.aio import client
+from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,9 @@ __all__ = ["Body", "NotFound", "Outdated", "StoreError", "answer_of", "object_of
 
 REQUEST_TIMEOUT: Final = 15.0
 """Seconds."""
+
+_HEADERS: Final = {"Accept": "application/json", "Content-Type": "application/json"}
+_PATCH_HEADERS: Final = _HEADERS | {"Content-Type": "application/merge-patch+json"}
 
 IDENTITY: Final = ("namespace", "name", "uid", "resourceVersion")
 """What every namespaced object has."""
@@ -73,18 +77,14 @@ async def answer_of(
     Raises:
         StoreError: When there is none, or not a good one.
     """
-    content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
-    headers = {"Accept": "application/json", "Content-Type": content_type}
+    headers = dict(_HEADERS if method != "PATCH" else _PATCH_HEADERS)
+    url = f"{api.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
     try:
-        request = await api.param_serialize(
-            method,
-            path,
-            header_params=headers,
-            query_params=list((query or {}).items()),
-            body=body,
-            auth_settings=["BearerToken"],
+        for entry in (await api.configuration.auth_settings()).values():
+            headers[entry["key"]] = entry["value"]
+        answer = await api.rest_client.request(  # type: ignore[no-untyped-call]
+            method, url, headers, body, _request_timeout=REQUEST_TIMEOUT
         )
-        answer = await api.call_api(*request, _request_timeout=REQUEST_TIMEOUT, _preload_content=False)
         response = answer.response
         text = await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -93,7 +93,7 @@ async def answer_of(
         raise _error(what, error.status, str(error.reason)) from error
     if response.status < 300:  # noqa: PLR2004 - any success
         try:
-            parsed: object = json.loads(text)
+            parsed: object = from_json(text)
         except ValueError as error:
             raise StoreError(what, response.status, "the answer is no JSON: a proxy may have made it") from error
         return parsed

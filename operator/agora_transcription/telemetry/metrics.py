@@ -137,11 +137,22 @@ class Metrics:
 
     def _begin_at_zero(self) -> None:
         """Where a rate or an increase decides: what appears with its first event hides that event from both."""
-        self.reconcile_errors.labels(CONTROLLER)
-        for result in ("success", "requeue_after", "requeue", "error"):
-            self.reconciles.labels(CONTROLLER, result)
+        # Kept, because to look them up takes longer than to count.
+        self._errors = self.reconcile_errors.labels(CONTROLLER)
+        self._results = {
+            result: self.reconciles.labels(CONTROLLER, result)
+            for result in ("success", "requeue_after", "requeue", "error")
+        }
+        self._reconcile_seconds = self.reconcile_seconds.labels(CONTROLLER)
         for outcome in ("stopped", "ended", "owned", "left"):
             self.stray_tasks.labels(outcome)
+
+    def observe_reconcile(self, result: str, seconds: float) -> None:
+        """Count a reconciliation."""
+        self._results[result].inc()
+        if result == "error":
+            self._errors.inc()
+        self._reconcile_seconds.observe(seconds)
 
     def observe_request(self, dialect: str, operation: str, code: str, seconds: float) -> None:
         """Count a call to Agora."""
