@@ -7,7 +7,7 @@ would repeat what is done, so the server's answer to a write counts at once and 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,6 +22,11 @@ __all__ = ["FORMER_TASKS", "TaskCache", "is_newer"]
 
 FORMER_TASKS: Final = 10_000
 """How many Agora tasks of objects that are gone are kept in mind, so that no other object adopts one of them."""
+
+ECHOES: Final = 10_000
+"""How many answers to writes are kept in mind until the watch tells of them."""
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +51,8 @@ class TaskCache:
         """Uids by the Agora task that the status names."""
         self._former: dict[str, str] = {}
         """Uids of objects that are gone by their Agora tasks, the latest last."""
+        self._echoes: dict[str, None] = {}
+        """The resourceVersions of own writes of which the watch has not told yet, the latest last."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -79,6 +86,15 @@ class TaskCache:
                 self._owners[task.status.task_id] = task.metadata.uid
         return True
 
+    def answered(self, body: Mapping[str, Any]) -> None:
+        """Keep the answer to an own write, of which the watch is going to tell once more."""
+        if self.offer(body):
+            _keep_latest(self._echoes, body["metadata"]["resourceVersion"], None, ECHOES)
+
+    def is_echo(self, version: str) -> bool:
+        """Whether a resourceVersion in the watch is that of an own write whose answer is known; says so once."""
+        return self._echoes.pop(version, self) is None
+
     def drop(self, uid: str) -> TranscriptionTask | None:
         """Forget an object that is gone, but not yet its Agora tasks."""
         task = self._tasks.pop(uid, None)
@@ -89,10 +105,7 @@ class TaskCache:
 
     def bury(self, uid: str, task_id: str) -> None:
         """Keep in mind that an Agora task was that of an object that is gone: it may be listed for a while."""
-        self._former.pop(task_id, None)
-        self._former[task_id] = uid
-        if len(self._former) > FORMER_TASKS:
-            del self._former[next(iter(self._former))]
+        _keep_latest(self._former, task_id, uid, FORMER_TASKS)
 
     def owner(self, task_id: str) -> str | None:
         """The uid of the object whose status names an Agora task."""
@@ -120,6 +133,14 @@ class TaskCache:
         task_id = task.status.task_id if task else None
         if task is not None and task_id is not None and self._owners.get(task_id) == task.metadata.uid:
             del self._owners[task_id]
+
+
+def _keep_latest(kept: dict[str, T], key: str, value: T, limit: int) -> None:
+    """Put a value at the end, and drop the first where there are too many."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > limit:
+        del kept[next(iter(kept))]
 
 
 def _task_ids(status: TaskStatus, *, current: bool = True) -> set[str]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import aiohttp
 import kopf
 
+from agora_transcription.controller.echoes import response_class
 from agora_transcription.kube.connection import configuration
 
-__all__ = ["login"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["login", "session"]
 
 
 async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
@@ -22,4 +29,21 @@ async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
         scheme="Bearer" if token else None,
         # The client keeps it as the header's value, with the scheme in lower case where it comes from a Pod.
         token=token.split(" ", 1)[-1] if token else None,
+    )
+
+
+def session(info: kopf.ConnectionInfo, is_echo: Callable[[str], bool]) -> kopf.AiohttpSession:
+    """Make the session that kopf would, but for the class of its responses; kopf closes it.
+
+    Args:
+        info: Where the API server is, and with what to enter.
+        is_echo: See `echoes.response_class`.
+    """
+    return kopf.AiohttpSession(
+        server=info.server,
+        aiohttp_session=aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+            headers=info.as_http_headers(),
+            response_class=response_class(is_echo),
+        ),
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Login", "make_registry", "make_settings"]
 
-Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
+Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 WATCH_INACTIVITY_SECONDS = 70.0
 """A watch without even a bookmark for so long is taken for dead, and begun again."""
@@ -43,7 +43,7 @@ def make_registry(
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's calling convention
+    async def log_in(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's calling convention
         return await login()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)

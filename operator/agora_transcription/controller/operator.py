@@ -14,7 +14,7 @@ import kopf
 from agora_transcription import __version__, agora
 from agora_transcription.controller.cache import TaskCache
 from agora_transcription.controller.calls import Caller
-from agora_transcription.controller.connection import login
+from agora_transcription.controller.connection import login, session
 from agora_transcription.controller.credentials import CredentialStore
 from agora_transcription.controller.discovery import MISSING, find_problem, wait_until_served
 from agora_transcription.controller.events import EventPoster
@@ -187,9 +187,7 @@ class _Operator:
         """Run kopf until everything else has stopped, and a moment longer for itself; or until it fails."""
         if not await done_before(self.stopped, wait_until_served(self._api)):
             return
-        registry = make_registry(
-            self.cache, self.queue, self.reconciler, self.resync, lambda: login(self.settings.kubeconfig)
-        )
+        registry = make_registry(self.cache, self.queue, self.reconciler, self.resync, self._log_in)
 
         @kopf.on.cleanup(registry=registry)
         async def drain(**_: object) -> None:
@@ -220,6 +218,9 @@ class _Operator:
             watch.cancel()
         if watch.done():
             await self._say_why(watch)
+
+    async def _log_in(self) -> kopf.AiohttpSession:
+        return session(await login(self.settings.kubeconfig), self.cache.is_echo)
 
     async def _say_why(self, watch: asyncio.Task[None]) -> None:
         """Fail as the watch has; where the CRD is gone, with what to do instead of kopf's way to its 404."""

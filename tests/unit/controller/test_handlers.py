@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-import kopf
 import pytest
 
 from agora_transcription.controller.cache import TaskCache
@@ -14,6 +13,8 @@ from unit.controller.builders import UID, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+
+    import kopf
 
     from agora_transcription.controller.queue import WorkQueue
     from agora_transcription.controller.reconciler import Reconciler
@@ -35,8 +36,8 @@ class Watch:
         (handler,) = registry._watching.get_all_handlers()  # kopf has no other way to ask
         self._handler = cast("Callable[..., Awaitable[None]]", handler.fn)
 
-    async def login(self) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(server="https://cluster.example")
+    async def login(self) -> kopf.AiohttpSession:
+        raise NotImplementedError
 
     def add(self, uid: str) -> None:
         self.added.append(uid)
