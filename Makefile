@@ -45,7 +45,7 @@ demo-captions: $(VENV) page ## Show how spoken words become captions on a page; 
 	@.venv/bin/agora-transcription demo --captions $(if $(WAV),--wav "$(WAV)") $(if $(filter 1,$(KEEP)),--keep)
 
 test: lint control-plane tools page ## Lint, then run every test but those of chaos, soak, image, e2e and argocd-test
-	.venv/bin/pytest -n 2 --dist loadfile
+	.venv/bin/pytest -n 3 --dist loadfile
 
 chaos: control-plane ## Kill the operator at every boundary of every step, and fail every call: docs/guarantees.md
 	.venv/bin/pytest -n 2 --dist loadfile tests/chaos -m "not soak" -k "not at_once" --guarantees docs/guarantees.md
