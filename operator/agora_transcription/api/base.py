@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 __all__ = ["Model"]
+
+_NOT_KEPT: Final[set[str]] = set()
 
 
 class Model(BaseModel):
@@ -16,3 +20,7 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def model_post_init(self, _context: Any, /) -> None:  # noqa: ANN401 - as pydantic declares it
+        """Forget which fields were given: nobody asks, and a set for each model is half of what a task takes."""
+        object.__setattr__(self, "__pydantic_fields_set__", _NOT_KEPT)
