@@ -23,8 +23,8 @@ __all__ = ["FORMER_TASKS", "TaskCache", "is_newer"]
 FORMER_TASKS: Final = 10_000
 """How many Agora tasks of objects that are gone are kept in mind, so that no other object adopts one of them."""
 
-ECHOES: Final = 10_000
-"""How many answers to writes are kept in mind until the watch tells of them."""
+ECHOES: Final = 5_000
+"""How many answers to writes are kept in mind, for when the watch tells of them."""
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class TaskCache:
         self._former: dict[str, str] = {}
         """Uids of objects that are gone by their Agora tasks, the latest last."""
         self._echoes: dict[str, None] = {}
-        """The resourceVersions of own writes of which the watch has not told yet, the latest last."""
+        """The resourceVersions of own writes, the latest last."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -92,8 +92,11 @@ class TaskCache:
             _keep_latest(self._echoes, body["metadata"]["resourceVersion"], None, ECHOES)
 
     def is_echo(self, version: str) -> bool:
-        """Whether a resourceVersion in the watch is that of an own write whose answer is known; says so once."""
-        return self._echoes.pop(version, self) is None
+        """Whether a resourceVersion in the watch is that of an own write whose answer is known.
+
+        It may come more than once: a watch that breaks goes on from the last event that kopf was given.
+        """
+        return version in self._echoes
 
     def drop(self, uid: str) -> TranscriptionTask | None:
         """Forget an object that is gone, but not yet its Agora tasks."""

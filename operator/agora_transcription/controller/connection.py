@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["login", "session"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Session(kopf.AiohttpSession):
+    """A session that is as good as any other with which kopf would enter in the same way.
+
+    kopf gives up on what has been refused once and is offered again. Each session for itself would be something new,
+    and an API server that refuses the operator would be asked without an end and without a pause.
+    """
+
+    info: kopf.ConnectionInfo
+    aiohttp_session: aiohttp.ClientSession = field(compare=False)
 
 
 async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
@@ -39,8 +52,9 @@ def session(info: kopf.ConnectionInfo, is_echo: Callable[[str], bool]) -> kopf.A
         info: Where the API server is, and with what to enter.
         is_echo: See `echoes.response_class`.
     """
-    return kopf.AiohttpSession(
+    return _Session(
         server=info.server,
+        info=info,
         aiohttp_session=aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),

@@ -39,8 +39,8 @@ SALTED_MODES: Final = {"AES_128_GCM2", "AES_256_GCM2"}
 Name = tuple[str, str]
 """Namespace and name."""
 
-_Wanted = tuple[str | None, ...]
-"""What `credentials_of` depends on in a spec."""
+_Wanted = tuple[bool, str | None]
+"""What `credentials_of` reads beyond the account: whether keys of a storage, and of an encryption in which mode."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,9 +121,9 @@ class _Entry:
     failure: StoreError | None = None
     waiting: set[str] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    understood: dict[_Wanted, tuple[list[str | None], Credentials]] = field(default_factory=dict)
-    """What was read from this Secret, and the others that go with it, by what is wanted of them; with their versions,
-    since it holds for no others. One that thousands of tasks share is so understood, and kept, once."""
+    understood: dict[_Wanted, tuple[str | None, Credentials]] = field(default_factory=dict)
+    """What was read from this Secret alone, by what is wanted of it, and with the version for which that holds. What
+    thousands of tasks share is so understood, and kept, once."""
 
 
 class CredentialStore:
@@ -269,18 +269,15 @@ class CredentialStore:
 
 
 def _understood(spec: TaskSpec, entries: Mapping[str, _Entry]) -> Credentials:
-    """What `credentials_of` reads from Secrets that are there, or has read from the same before."""
-    storage, encryption = spec.captions.storage, spec.encryption
-    wanted = (
-        storage.credentials_secret_ref.name if storage else None,
-        *((encryption.secret_ref.name, encryption.mode) if encryption else ()),
-    )
-    versions = [entry.version for entry in entries.values()]
-    kept = entries[spec.credentials_secret_ref.name].understood
-    if wanted not in kept or kept[wanted][0] != versions:
-        contents = {name: entry.data or {} for name, entry in entries.items()}
-        kept[wanted] = versions, credentials_of(spec, contents)
-    return kept[wanted][1]
+    """What `credentials_of` reads from Secrets that are there, or has read from the same one before."""
+    contents = {name: entry.data or {} for name, entry in entries.items()}
+    if len(entries) > 1:  # hardly shared: kept here, keys would outlive the tasks and Secrets that they are of
+        return credentials_of(spec, contents)
+    (entry,) = entries.values()
+    wanted = (spec.captions.storage is not None, spec.encryption.mode if spec.encryption else None)
+    if wanted not in entry.understood or entry.understood[wanted][0] != entry.version:
+        entry.understood[wanted] = entry.version, credentials_of(spec, contents)
+    return entry.understood[wanted][1]
 
 
 def _values(secret: Mapping[str, str], *keys: str) -> list[str]:

@@ -27,7 +27,7 @@ def response_class(is_echo: IsEcho) -> type[aiohttp.ClientResponse]:
     """Make the class of responses for a session that watches.
 
     Args:
-        is_echo: Whether the resourceVersion is that of an own write whose answer is known; asked once for each event.
+        is_echo: Whether the resourceVersion is that of an own write whose answer is known.
     """
 
     class Response(aiohttp.ClientResponse):

@@ -7,9 +7,9 @@ for a thousand events, so these are posted behind, at the pace of controller-run
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ BURST: Final = 30
 """Events that are posted at once after a quiet time."""
 
 BACKLOG: Final = 5000
-"""Events that may wait; more are dropped, since the conditions tell the same."""
+"""Events that may wait. Of more the latest are dropped, warnings last: conditions of what is there tell the same."""
 
 WARNINGS: Final = "False"
 """The status of Ready that makes an event a warning."""
@@ -60,9 +60,12 @@ class EventPoster:
         """
         self._store = store
         self._clock = clock
-        self._count = itertools.count()
-        self._events: asyncio.PriorityQueue[tuple[bool, int, _Event]] = asyncio.PriorityQueue(BACKLOG)
+        self._warnings: deque[_Event] = deque()
+        self._others: deque[_Event] = deque()
         self._due = 0.0
+        self._some = asyncio.Event()
+        self._all_posted = asyncio.Event()
+        self._all_posted.set()
         self._hurries = asyncio.Event()
         self._drops = False
 
@@ -80,24 +83,26 @@ class EventPoster:
     async def run(self) -> None:
         """Post what comes, until cancelled."""
         while True:
-            _, _, event = await self._events.get()
+            await self._some.wait()
+            await self._keep_pace()
+            event = (self._warnings or self._others).popleft()
             try:
-                await self._keep_pace()
                 await self._store.event(
                     event.about, warning=event.warning, reason=event.reason, message=event.message, now=event.moment
                 )
             except StoreError as error:
                 # A namespace that is being deleted takes no events: nothing is lost that could be kept.
                 logger.debug("No event %s for %s: %s", event.reason, event.about.key, error)
-            finally:
-                self._events.task_done()
+            if not (self._warnings or self._others):
+                self._some.clear()
+                self._all_posted.set()
 
     async def drain(self, grace: float) -> None:
         """Wait until all events are posted, as fast as they can be, for so many seconds at most."""
         self._hurries.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._events.join()
+                await self._all_posted.wait()
 
     async def _keep_pace(self) -> None:
         """Wait until the next event may be posted."""
@@ -111,11 +116,15 @@ class EventPoster:
     def _put(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str) -> None:
         moment = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         event = _Event(task.metadata, warning, reason, message, moment)
-        try:
-            self._events.put_nowait((not warning, next(self._count), event))
-        except asyncio.QueueFull:
+        if len(self._warnings) + len(self._others) >= BACKLOG:
             if not self._drops:
                 logger.warning("%d events wait to be posted: until they are fewer, more are dropped", BACKLOG)
             self._drops = True
+            if not (warning and self._others):
+                return
+            self._others.pop()  # a warning may be all that is left to tell of an object that is gone
         else:
             self._drops = False
+        (self._warnings if warning else self._others).append(event)
+        self._all_posted.clear()
+        self._some.set()

@@ -27,7 +27,7 @@ __all__ = ["Login", "make_registry", "make_settings"]
 Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 WATCH_INACTIVITY_SECONDS = 70.0
-"""A watch without even a bookmark for so long is taken for dead, and begun again."""
+"""A watch without even a bookmark for so long is taken for dead, and begun again; echoes (`echoes.py`) do not count."""
 
 LONGEST_BACKOFF_SECONDS = 10.0
 """Pause between two tries to list or to watch while the API server is away: it is away for minutes in an upgrade."""

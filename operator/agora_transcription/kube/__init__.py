@@ -11,3 +11,6 @@ from importlib.util import find_spec, module_from_spec
 for _name in ("kubernetes", "kubernetes.aio"):
     if _name not in sys.modules and (_spec := find_spec(_name)) is not None:
         sys.modules[_name] = module_from_spec(_spec)
+        _parent, _, _child = _name.rpartition(".")
+        if _parent:  # where an import would put it, and the client's own code looks for it
+            setattr(sys.modules[_parent], _child, sys.modules[_name])

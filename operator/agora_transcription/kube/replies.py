@@ -10,15 +10,28 @@ import aiohttp
 from kubernetes.aio import client
 from pydantic_core import from_json
 
+from agora_transcription import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Body", "NotFound", "Outdated", "StoreError", "answer_of", "object_of", "page_of", "path_of"]
 
-REQUEST_TIMEOUT: Final = 15.0
-"""Seconds."""
+ANSWER_SECONDS: Final = 15.0
+"""For an answer, once a request has a connection."""
 
-_HEADERS: Final = {"Accept": "application/json", "Content-Type": "application/json"}
+CONNECTION_SECONDS: Final = 60.0
+"""For a connection, waiting for one that is free included: a slow API server is no reason not to ask it at all."""
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(
+    connect=CONNECTION_SECONDS, sock_connect=ANSWER_SECONDS, sock_read=ANSWER_SECONDS
+)
+
+_HEADERS: Final = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "User-Agent": f"agora-transcription/{__version__}",
+}
 _PATCH_HEADERS: Final = _HEADERS | {"Content-Type": "application/merge-patch+json"}
 
 IDENTITY: Final = ("namespace", "name", "uid", "resourceVersion")
@@ -83,7 +96,7 @@ async def answer_of(
         for entry in (await api.configuration.auth_settings()).values():
             headers[entry["key"]] = entry["value"]
         answer = await api.rest_client.request(  # type: ignore[no-untyped-call]
-            method, url, headers, body, _request_timeout=REQUEST_TIMEOUT
+            method, url, headers, body, _request_timeout=_TIMEOUT
         )
         response = answer.response
         text = await response.read()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agora_transcription.controller.store import Store
     from agora_transcription.controller.translate import Credentials
 
+MODES = ("AES_128_GCM", "AES_128_GCM2")
 STORAGE = {"vendor": "AmazonS3", "region": 3, "bucket": "captions", "credentialsSecretRef": {"name": "s3"}}
 
 
@@ -149,26 +150,36 @@ def test_a_salt_belongs_to_the_gcm2_modes_only() -> None:
         assert (encryption.salt is not None) is salted
 
 
-async def test_what_tasks_share_is_understood_once_and_anew_when_any_of_its_secrets_changes(
-    scene: Scene, secrets: Secrets
-) -> None:
-    secrets.there["s3"] = {"accessKey": "a", "secretKey": "b"}
-    plain, stored = task_of(), task_of({"captions": {"storage": STORAGE}})
-    (first, _), (second, _) = await _resolved(scene, plain), await _resolved(scene, stored)
-    assert (await _resolved(scene, plain))[0] is first
-    assert (await _resolved(scene, stored))[0] is second
-    assert first is not None
-    assert first.storage is None
-    assert second is not None
-    assert second.storage is not None
-    secrets.there["s3"] = {"accessKey": "a", "secretKey": "c"}
+async def test_what_tasks_share_is_understood_once_and_anew_when_it_changes(scene: Scene, secrets: Secrets) -> None:
+    first, _ = await _resolved(scene, task_of())
+    assert (await _resolved(scene, task_of()))[0] is first
+    secrets.there["agora-credentials"] = {**SECRET, "customerSecret": "renewed"}
     scene.clock.advance(31)
-    third, _ = await _resolved(scene, stored)
-    assert third is not None
-    assert third.storage is not None
-    assert third.storage.secret_key.get_secret_value() == "c"
-    assert third.fingerprint != second.fingerprint
-    assert (await _resolved(scene, plain))[0] is first
+    second, _ = await _resolved(scene, task_of())
+    assert first is not None
+    assert second is not None
+    assert second.account.customer_secret.get_secret_value() == "renewed"
+    assert second.fingerprint != first.fingerprint
+
+
+async def test_each_task_gets_what_it_wants_of_a_secret_that_it_shares(scene: Scene, secrets: Secrets) -> None:
+    own = {"credentialsSecretRef": {"name": "agora-credentials"}}
+    secrets.there["agora-credentials"] = {**SECRET, "accessKey": "a", "secretKey": "b", "secret": "k", "salt": "s"}
+    stored = {"captions": {"storage": {**STORAGE, **own}}}
+    ciphers = [{"encryption": {"mode": mode, "secretRef": own["credentialsSecretRef"]}} for mode in MODES]
+    wanted: list[dict[str, Any]] = [{}, stored, *ciphers, *({**stored, **cipher} for cipher in ciphers)]
+    for fields in [*wanted, *wanted]:
+        found, problem = await _resolved(scene, task_of(fields))
+        assert problem is None
+        assert found == credentials_of(spec(**fields), secrets.there)
+
+
+async def test_keys_of_other_secrets_do_not_outlive_their_tasks(scene: Scene, secrets: Secrets) -> None:
+    secrets.there["s3"] = {"accessKey": "a", "secretKey": "b"}
+    task = task_of({"captions": {"storage": STORAGE}})
+    first, second = (await _resolved(scene, task))[0], (await _resolved(scene, task))[0]
+    assert first == second
+    assert first is not second
 
 
 async def _resolved(scene: Scene, task: TranscriptionTask) -> tuple[Credentials | None, Problem | None]:

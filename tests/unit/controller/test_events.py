@@ -120,3 +120,18 @@ async def test_too_many_are_told_of_once(store: Slow, caplog: pytest.LogCaptureF
     for _ in range(BACKLOG + 100):
         poster.ended(task_of(), Reason.STOPPED, "")
     assert caplog.messages == ["5000 events wait to be posted: until they are fewer, more are dropped"]
+
+
+async def test_a_warning_is_dropped_after_all_others(store: Slow) -> None:
+    """It may be all that is left to tell of an object that is gone."""
+    poster = EventPoster(cast("Store", store))
+    for _ in range(BACKLOG):
+        poster.ended(task_of(), Reason.STOPPED, "")
+    poster.ended(task_of(), Reason.ABANDONED, "", warning=True)
+    store.gate.set()
+    running = asyncio.create_task(poster.run())
+    async with asyncio.timeout(30):
+        await poster.drain(30)
+    running.cancel()
+    assert store.reasons[0] == "Abandoned"
+    assert len(store.reasons) == BACKLOG

@@ -20,3 +20,16 @@ def test_the_clients_synchronous_half_is_not_loaded(module: str) -> None:
     assert "kubernetes.aio.client" in loaded
     assert "kopf" in loaded or module != "controller.operator"
     assert not loaded & UNUSED
+
+
+def test_what_is_loaded_works() -> None:
+    """The client looks itself up by its full name when it reads an answer, as that of a Lease."""
+    program = """if True:
+        import agora_transcription.controller.operator
+        from kubernetes.aio import client
+        api = client.ApiClient(client.Configuration())
+        lease = api.deserialize('{"metadata": {"name": "a"}}', "V1Lease", "application/json")
+        print(lease.metadata.name)
+    """
+    run = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert run.stdout.strip() == "a", run.stderr
