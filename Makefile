@@ -21,6 +21,8 @@ BUILD = $(BUILDER) build --file deploy/image/Dockerfile --tag $(1) --build-arg R
 	$(if $(filter-out docker,$(BUILDER)),--layers --timestamp $(call COMMIT,%ct,0)) $(BUILD_FLAGS) .
 BILL = .venv/bin/cyclonedx-py requirements requirements/$(1).txt --pyproject pyproject.toml --mc-type application \
 	--spec-version 1.6 --output-reproducible --output-format JSON
+# Of the repository, so that all its worktrees compare with the same runs.
+MICRO_RUNS = $(abspath $(or $(shell git rev-parse --git-common-dir 2>/dev/null),.git)/../.cache/benchmarks)
 KIND_CLUSTER := agora-transcription
 KIND_KUBECONFIG := .cache/kind.kubeconfig
 
@@ -58,12 +60,15 @@ page: $(PAGE) ## Build the captions page, which the gateway serves
 stt-load: $(VENV) ## 200 sessions of the Socket.IO service, which come and go for MINUTES (20)
 	MINUTES=$(MINUTES) .venv/bin/pytest tests/stt/test_load.py -m soak -s
 
-bench: control-plane ## What thousands of tasks cost the operator: the tables and the plot of docs/performance.md, 10 minutes
-	PYTHONPATH=tests .venv/bin/python -m bench.operator.run --tasks $(TASKS) $(if $(POLICY),--policy $(POLICY))
+bench: control-plane ## What thousands of tasks cost the operator: docs/performance.md, written anew; DRY_RUN=1 only prints it
+	PYTHONPATH=tests .venv/bin/python -m bench.operator.run --tasks $(TASKS) $(if $(POLICY),--policy $(POLICY)) $(if $(filter 1,$(DRY_RUN)),--dry-run)
 
-bench-micro: $(VENV) ## How long deciding, intake and queue take; COMPARE=1 beside the last run: CONTRIBUTING.md
+bench-micro: $(VENV) ## How long deciding, intake and queue take; COMPARE=0001 beside the run that was saved so: CONTRIBUTING.md
+	@test -z "$(COMPARE)" || ls $(MICRO_RUNS)/*/$(COMPARE)_*.json >/dev/null 2>&1 \
+		|| { echo "There is no run $(COMPARE) to compare with: run 'make bench-micro' without COMPARE first." >&2; exit 1; }
 	.venv/bin/pytest bench/micro --benchmark-enable --benchmark-disable-gc --benchmark-columns=min,median,iqr,rounds \
-		--benchmark-storage=file://./.cache/benchmarks --benchmark-autosave $(if $(COMPARE),--benchmark-compare)
+		--benchmark-storage=file://$(MICRO_RUNS) \
+		$(if $(COMPARE),--benchmark-compare=$(COMPARE) --benchmark-group-by=fullname,--benchmark-autosave)
 
 bench-stt: $(VENV) ## How well the speech engines hear, and how many can speak at once: the tables of docs/stt.md, 15 minutes
 	PYTHONPATH=tests .venv/bin/python -m bench.stt.run
