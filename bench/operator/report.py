@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from bench.operator.results import BUDGET_SECONDS, LINEAR, QUIET, growths, memory_per_task
+from bench.operator.results import BUDGET_SECONDS, LINEAR, QUIET, doubt, growths, idle_memory, memory_per_task
 from support.pages import table
 
 if TYPE_CHECKING:
@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["contents"]
 
+SPARE: Final = 1.25
+"""Times what was measured, for labels, translations and histories that the measured tasks do not have."""
+
+EXAMPLE: Final = 5
+"""Thousands of tasks, to show how the operator is sized for them."""
+
 
 def contents(run: Run) -> dict[str, str]:
-    """What stands between the page's markers."""
+    """What stands between the page's markers, by their name."""
     parts = [_conditions(run), _start(run), "### Growth", "![Time, CPU and memory against tasks](performance.svg)"]
     parts += [_growth(run)]
     parts += ["### Create: from the request to Running", _changes(run, "create")]
@@ -26,7 +32,17 @@ def contents(run: Run) -> dict[str, str]:
     parts += ["### Update all: from the request to Running as asked", _changes(run, "update")]
     parts += ["### Delete all: from the request to gone", _changes(run, "delete")]
     parts += ["### Events, which are posted in the background", _events(run), _ends(run)]
-    return {"bench": "\n\n".join(parts)}
+    return {"sizing": _sizing(run), "bench": "\n\n".join(parts)}
+
+
+def _sizing(run: Run) -> str:
+    measured = run.whole()[-1]
+    idle, each = round(idle_memory(run)), round(memory_per_task(measured) * 1000)
+    return (
+        f"An operator without tasks has {idle} MiB, and with {measured.tasks:,} tasks it had {each} MiB more for each "
+        f"1,000, at the peak. So {EXAMPLE},000 tasks need ({idle} + {EXAMPLE} &times; {each}) &times; {SPARE} = "
+        f"{(idle + EXAMPLE * each) * SPARE:.0f} MiB."
+    )
 
 
 def _conditions(run: Run) -> str:
@@ -41,7 +57,7 @@ def _conditions(run: Run) -> str:
 def _start(run: Run) -> str:
     starts = [lap.start for lap in run.laps]
     ready, cpu = median(s.ready_seconds for s in starts), median(s.cpu_seconds for s in starts)
-    memory, rest = median(s.memory_mib for s in starts), median(s.rest_cpu for s in starts)
+    memory, rest = idle_memory(run), median(s.rest_cpu for s in starts)
     return (
         f"Started without a task, `/readyz` says yes after {ready:.2f} s ({cpu:.2f} s of CPU); then the operator has "
         f"{memory:.0f} MiB and takes {rest:.1%} of a core. Median of {len(starts)} starts."
@@ -53,14 +69,20 @@ def _growth(run: Run) -> str:
     if not grown:
         return "One number of tasks was measured: it shows no growth."
     laps = run.whole()
-    bent = [growth.what for growth in grown if not growth.linear]
-    verdict = f"more than {LINEAR} times as much: **{', '.join(bent)}**" if bent else "all of it grows linearly"
+    withheld = doubt(run)
+    bent = [] if withheld else [growth.what for growth in grown if not growth.linear]
+    if withheld:
+        verdict = f"Whether that is linear cannot be said of this run: {withheld}."
+    elif bent:
+        verdict = f"Among many a task costs more than {LINEAR} times as much as among few: **{', '.join(bent)}**."
+    else:
+        verdict = f"All of it grows linearly: among many no task costs more than {LINEAR} times as much as among few."
     head = ["for each task", f"of {laps[0].tasks:,}", f"of {laps[-1].tasks:,}", "ratio"]
     rows = [
-        [g.what, f"{g.first:.2f} {g.unit}", f"{g.last:.2f} {g.unit}", f"{g.ratio:.2f}{'' if g.linear else ' (!)'}"]
+        [g.what, f"{g.first:.2f} {g.unit}", f"{g.last:.2f} {g.unit}", f"{g.ratio:.2f}" + " (!)" * (g.what in bent)]
         for g in grown
     ]
-    return f"{table(head, rows)}\n\nOf what a task costs among few and among many: {verdict}."
+    return f"{table(head, rows)}\n\n{verdict}"
 
 
 def _changes(run: Run, name: str) -> str:

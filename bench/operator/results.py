@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUDGET_SECONDS",
     "LINEAR",
+    "MANY",
     "QUIET",
     "Growth",
     "Lap",
@@ -19,12 +21,18 @@ __all__ = [
     "Phase",
     "Run",
     "Start",
+    "doubt",
     "growths",
+    "idle_memory",
+    "memory_per_task",
     "problems",
 ]
 
 LINEAR: Final = 1.3
 """How much more a task may cost among the most tasks than among the fewest, for the growth to count as linear."""
+
+MANY: Final = 1000
+"""Tasks from which on a run can show how costs grow: with fewer it is as much chance as growth."""
 
 QUIET: Final = 0.2
 """Cores that other work may take on a machine that is to be measured on."""
@@ -185,6 +193,20 @@ def growths(run: Run) -> Iterator[Growth]:
         yield _growth(f"{name}: time", "ms", 1000, first.seconds / few.tasks, last.seconds / many.tasks)
         yield _growth(f"{name}: CPU", "ms", 1000, first.cpu_seconds / few.tasks, last.cpu_seconds / many.tasks)
     yield _growth("memory above that of no task", "KiB", 1024, memory_per_task(few), memory_per_task(many))
+
+
+def doubt(run: Run) -> str | None:
+    """Why nothing is to be said of how costs grow; None where something may be."""
+    if run.others > QUIET:
+        return "other work took its part of the machine"
+    if run.whole()[-1].tasks < MANY:
+        return f"that takes {MANY:,} tasks at least"
+    return None
+
+
+def idle_memory(run: Run) -> float:
+    """MiB that an operator without tasks has."""
+    return median(lap.start.memory_mib for lap in run.laps)
 
 
 def memory_per_task(lap: Lap) -> float:

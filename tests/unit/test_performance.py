@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bench.operator import plot, report
-from bench.operator.results import LINEAR, Lap, Latencies, Phase, Run, growths, problems
+from bench.operator.results import LINEAR, MANY, QUIET, Lap, Latencies, Phase, Run, growths, problems
 from bench.operator.run import PAGE, PLOT, RESULTS
 from support import pages
 
@@ -32,7 +32,8 @@ def lap_of(tasks: int, **phases: Phase) -> Lap:
 
 
 def run_of(*laps: Lap) -> Run:
-    return LAST.model_copy(update={"laps": list(laps)})
+    """On a machine that does nothing else."""
+    return LAST.model_copy(update={"laps": list(laps), "others": 0})
 
 
 def test_the_page_has_the_figures_of_the_last_run() -> None:
@@ -65,7 +66,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
 def test_what_costs_the_same_for_each_task_is_linear() -> None:
     run = run_of(lap_of(1000), lap_of(5000))
     assert {growth.ratio for growth in growths(run)} == {1.0}
-    assert "grows linearly" in report.contents(run)["bench"]
+    assert "All of it grows linearly" in report.contents(run)["bench"]
 
 
 @pytest.mark.parametrize(("more", "linear"), [(LINEAR - 0.01, True), (LINEAR + 0.01, False)])
@@ -74,6 +75,22 @@ def test_what_costs_more_among_many_is_flagged(more: float, linear: bool) -> Non
     bent = [growth.what for growth in growths(run) if not growth.linear]
     assert bent == ([] if linear else ["update: CPU"])
     assert ("(!)" in report.contents(run)["bench"]) is not linear
+
+
+@pytest.mark.parametrize(("others", "most"), [(QUIET + 0.01, MANY), (0, MANY - 1)], ids=["a busy machine", "few tasks"])
+@pytest.mark.parametrize("factor", [1, 2], ids=["even", "bent"])
+def test_of_what_tells_nothing_nothing_is_said(others: float, most: int, factor: int) -> None:
+    last = lap_of(most, update=phase_of(most, cpu_seconds=most / 500 * factor))
+    told = report.contents(run_of(lap_of(100), last).model_copy(update={"others": others}))["bench"]
+    assert "cannot be said of this run" in told
+    assert "(!)" not in told
+    assert "grows linearly" not in told
+
+
+def test_memory_is_sized_by_what_was_measured_and_a_quarter_more() -> None:
+    """Of 100 MiB without tasks, and 50 with each 1,000."""
+    told = report.contents(run_of(lap_of(1000), lap_of(3000)))["sizing"]
+    assert "(100 + 5 &times; 50) &times; 1.25 = 438 MiB" in told
 
 
 def test_laps_that_only_compare_the_policy_show_no_growth() -> None:
