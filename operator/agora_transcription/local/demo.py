@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agora_transcription.api import FINALIZER
 from agora_transcription.local import admission, captions, story
 from agora_transcription.local.addresses import answers, free_addresses
 from agora_transcription.local.binaries import BinariesNotFoundError, find_binaries
@@ -128,7 +129,10 @@ def _set_up(
     has_policy = not existing and admission.is_known(cluster)
     if has_policy:
         terminal.say("The API server gives new tasks their finalizer, so that the operator need not write it.")
-        terminal.run("kubectl", "apply", "-k", relative(manifests.admission), expect="the API server takes the policy")
+        terminal.run(
+            *("kubectl", "apply", "--server-side", "-k", relative(manifests.admission)),
+            expect="the API server takes the policy",
+        )
 
     terminal.say(
         "An Agora on this machine, and the operator: as its ServiceAccount, with the rights of its roles alone."
@@ -159,6 +163,13 @@ def _set_up(
         *("kubectl", "config", "set-context", "--current", f"--namespace={NAMESPACE}"),
         expect="kubectl uses the namespace",
     )
+    if has_policy:
+        terminal.run(
+            *("kubectl", "create", "--dry-run=server", "-f", relative(manifests.samples / "transcriptiontask.yaml")),
+            *("-o", "jsonpath={.metadata.finalizers}"),
+            expect="a new task has its finalizer before the operator knows of it",
+            seen=lambda output: FINALIZER in output,
+        )
     return agora, f"http://{metrics}/metrics"
 
 
