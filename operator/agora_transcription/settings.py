@@ -104,7 +104,7 @@ class OperatorSettings(BaseSettings):
     ] = 20.0
     workers: Annotated[int, Field(ge=1, le=1000, description="How many tasks are acted on at the same time.")] = 32
     poll_interval: Annotated[
-        float, Field(ge=1, description="Seconds between two looks at a running Agora task, a tenth more or less.")
+        float, Field(ge=1, description="Seconds between two looks at a running Agora task, up to a tenth more.")
     ] = 30.0
     leader_elect: Annotated[
         bool,

@@ -180,8 +180,9 @@ class Memory:
             self.look_soon(interval)
             return
         self.looks = 0
-        # Spread, so that tasks that began together are not polled together for ever.
-        self.poll_at = now() + timedelta(seconds=interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+        # Spread, so that tasks that began together are not polled together for ever; no sooner than the interval, so
+        # that the next list of all, which comes then, makes it needless.
+        self.poll_at = now() + timedelta(seconds=interval * random.uniform(1.0, 1.1))  # noqa: S311 - no secret
 
     def _awaits_end(self, observation: Observation) -> bool:
         """Whether a task that runs is said to have ended: what answers queries may not have heard of it yet."""

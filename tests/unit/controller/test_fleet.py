@@ -20,6 +20,7 @@ from agora_transcription.controller.cache import TaskCache
 from agora_transcription.controller.calls import Caller
 from agora_transcription.controller.credentials import CredentialStore, account_of
 from agora_transcription.controller.fleet import AGAIN_SECONDS, PUT_OFF, Fleet
+from agora_transcription.controller.memory import Memory, now
 from agora_transcription.controller.queue import WorkQueue
 from agora_transcription.controller.reconciler import Reconciler, Services
 from agora_transcription.controller.store import Secret
@@ -466,3 +467,12 @@ async def test_what_nobody_owns_is_counted_once_it_is_a_minute_old(stage: Stage)
         stage.reconciler.gone(uid)
     await stage.look()
     assert stage.unowned is None, "nobody tells any more"
+
+
+def test_a_look_makes_the_next_one_due_after_the_next_list_and_no_tenth_later() -> None:
+    """A task that was asked about with a list is in the next one: a look of its own before that is for nothing."""
+    for _ in range(200):
+        began = now()
+        memory = Memory(poll_at=began, last_sent=began)
+        memory.see(Observation("agent", "RUNNING", State.ACTIVE), 30.0)
+        assert began + timedelta(seconds=30) <= memory.poll_at <= now() + timedelta(seconds=33)
