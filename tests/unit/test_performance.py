@@ -13,6 +13,9 @@ from bench.operator.results import LINEAR, MANY, QUIET, Lap, Latencies, Phase, R
 from bench.operator.run import PAGE, PLOT, RESULTS
 from support import pages
 
+PUBLISHED = 5000
+"""Tasks that the page's figures are for."""
+
 LAST = Run.model_validate_json(RESULTS.read_text(encoding="utf-8"))
 
 
@@ -54,6 +57,12 @@ def test_the_chart_gives_the_memory_that_was_measured() -> None:
 
 def test_the_last_run_has_found_nothing_that_must_not_be() -> None:
     assert problems(LAST) == []
+
+
+def test_the_last_run_can_be_relied_on() -> None:
+    """Made with as many tasks as the page speaks of, on a machine that did nothing else."""
+    assert LAST.others <= QUIET
+    assert LAST.whole()[-1].tasks >= PUBLISHED
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
