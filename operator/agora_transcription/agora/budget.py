@@ -142,8 +142,6 @@ class Budgets:
         Raises:
             CircuitOpen: These credentials were refused, and it is not time to try them again.
         """
-        if self.admit_at_once(account, priority):
-            return
         asked, fingerprint = self._clock(), account.fingerprint
         project = self._project(account.app_id, asked)
         probe_at = project.probe_at.get(fingerprint, asked)

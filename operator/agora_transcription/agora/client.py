@@ -26,7 +26,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from agora_transcription import __version__
+from agora_transcription import USER_AGENT
 from agora_transcription.agora.answers import SUCCESS, classify
 from agora_transcription.agora.errors import AgoraError, Ambiguous, NotPermitted, NotSent
 from agora_transcription.agora.models import Dialect
@@ -176,7 +176,7 @@ def _headers(account: Account) -> dict[str, str]:
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Authorization": f"Basic {base64.b64encode(customer.encode()).decode()}",
-        "User-Agent": f"agora-transcription/{__version__}",
+        "User-Agent": USER_AGENT,
     }
 
 

@@ -10,7 +10,7 @@ import aiohttp
 from kubernetes.aio import client
 from pydantic_core import from_json
 
-from agora_transcription import __version__
+from agora_transcription import USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(
 _HEADERS: Final = {
     "Accept": "application/json",
     "Content-Type": "application/json",
-    "User-Agent": f"agora-transcription/{__version__}",
+    "User-Agent": USER_AGENT,
 }
 _PATCH_HEADERS: Final = _HEADERS | {"Content-Type": "application/merge-patch+json"}
 
