@@ -50,6 +50,12 @@ async def a_stage(control_plane: ControlPlane, operator_kubeconfig: Path, logs: 
     control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
+def all_cuts(*, usual: Cut) -> pytest.MarkDecorator:
+    """Play a test with each cut: with the usual one always, with the others in `make chaos` only."""
+    cuts = [pytest.param(cut, marks=() if cut is usual else pytest.mark.chaos) for cut in Cut]
+    return pytest.mark.parametrize("cut", cuts, ids=lambda cut: cut.name.lower())
+
+
 @pytest.mark.parametrize("cut", Cut, ids=lambda cut: cut.name.lower())
 async def test_one_kill_at_every_step_at_once(
     control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut
@@ -57,11 +63,7 @@ async def test_one_kill_at_every_step_at_once(
     await play_column(control_plane, operator_kubeconfig, logs, cut)
 
 
-@pytest.mark.parametrize(
-    "cut",
-    [pytest.param(cut, marks=() if cut is Cut.BEFORE_ANSWER else pytest.mark.chaos) for cut in Cut],
-    ids=lambda cut: cut.name.lower(),
-)
+@all_cuts(usual=Cut.BEFORE_ANSWER)
 async def test_one_kill_while_agora_is_slow_to_know_new_tasks(
     control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut
 ) -> None:
@@ -69,11 +71,7 @@ async def test_one_kill_while_agora_is_slow_to_know_new_tasks(
     await play_column(control_plane, operator_kubeconfig, logs, cut, queryDelay=6, listDelay=20)
 
 
-@pytest.mark.parametrize(
-    "cut",
-    [pytest.param(cut, marks=() if cut is Cut.BEFORE_WRITE else pytest.mark.chaos) for cut in Cut],
-    ids=lambda cut: cut.name.lower(),
-)
+@all_cuts(usual=Cut.BEFORE_WRITE)
 async def test_one_kill_on_the_way_of_objects_that_the_admission_policy_has_guarded(
     control_plane: ControlPlane, operator_kubeconfig: Path, logs: Path, cut: Cut
 ) -> None:
