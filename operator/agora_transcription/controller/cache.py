@@ -23,8 +23,8 @@ __all__ = ["FORMER_TASKS", "TaskCache", "is_newer"]
 FORMER_TASKS: Final = 10_000
 """How many Agora tasks of objects that are gone are kept in mind, so that no other object adopts one of them."""
 
-ECHOES: Final = 5_000
-"""How many answers to writes are kept in mind, for when the watch tells of them."""
+GONE: Final = 5_000
+"""How many objects that are gone are kept in mind, for when a watch that begins anew tells of them once more."""
 
 T = TypeVar("T")
 
@@ -51,8 +51,8 @@ class TaskCache:
         """Uids by the Agora task that the status names."""
         self._former: dict[str, str] = {}
         """Uids of objects that are gone by their Agora tasks, the latest last."""
-        self._echoes: dict[str, None] = {}
-        """The resourceVersions of own writes, the latest last."""
+        self._gone: dict[str, str] = {}
+        """The last known resourceVersions of objects that are gone by their uids, the latest last."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -69,7 +69,8 @@ class TaskCache:
         """Keep an object if it is newer than what is known; answers whether it was."""
         metadata = body["metadata"]
         known = self._tasks.get(metadata["uid"])
-        if known is not None and not is_newer(metadata["resourceVersion"], known.metadata.resource_version):
+        than = known.metadata.resource_version if known else self._gone.get(metadata["uid"])
+        if than is not None and not is_newer(metadata["resourceVersion"], than):
             return False
         try:
             task = self._tasks[metadata["uid"]] = TranscriptionTask.parse(body)
@@ -86,21 +87,11 @@ class TaskCache:
                 self._owners[task.status.task_id] = task.metadata.uid
         return True
 
-    def answered(self, body: Mapping[str, Any]) -> None:
-        """Keep the answer to an own write, of which the watch is going to tell once more."""
-        if self.offer(body):
-            _keep_latest(self._echoes, body["metadata"]["resourceVersion"], None, ECHOES)
-
-    def is_echo(self, version: str) -> bool:
-        """Whether a resourceVersion in the watch is that of an own write whose answer is known.
-
-        It may come more than once: a watch that breaks goes on from the last event that kopf was given.
-        """
-        return version in self._echoes
-
     def drop(self, uid: str) -> TranscriptionTask | None:
         """Forget an object that is gone, but not yet its Agora tasks."""
         task = self._tasks.pop(uid, None)
+        if task is not None:
+            _keep_latest(self._gone, uid, task.metadata.resource_version, GONE)
         self._disown(task)
         for task_id in sorted(_task_ids(task.status)) if task else ():
             self.bury(uid, task_id)

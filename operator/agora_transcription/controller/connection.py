@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import kopf
 
-from agora_transcription.controller.echoes import response_class
+from agora_transcription.controller.watch import response_class
 from agora_transcription.kube.connection import configuration
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
     )
 
 
-def session(info: kopf.ConnectionInfo, is_echo: Callable[[str], bool]) -> kopf.AiohttpSession:
+def session(info: kopf.ConnectionInfo, take: Callable[[kopf.RawEvent], bool]) -> kopf.AiohttpSession:
     """Make the session that kopf would, but for the class of its responses; kopf closes it.
 
     Args:
         info: Where the API server is, and with what to enter.
-        is_echo: See `echoes.response_class`.
+        take: See `watch.response_class`.
     """
     return _Session(
         server=info.server,
@@ -58,6 +58,6 @@ def session(info: kopf.ConnectionInfo, is_echo: Callable[[str], bool]) -> kopf.A
         aiohttp_session=aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
-            response_class=response_class(is_echo),
+            response_class=response_class(take),
         ),
     )

@@ -17,17 +17,14 @@ from agora_transcription.api import GROUP, PLURAL, VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agora_transcription.controller.cache import TaskCache
-    from agora_transcription.controller.queue import WorkQueue
-    from agora_transcription.controller.reconciler import Reconciler
-    from agora_transcription.controller.resync import Resync
+    Take = Callable[[kopf.RawEvent], None]
 
 __all__ = ["Login", "make_registry", "make_settings"]
 
 Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 WATCH_INACTIVITY_SECONDS = 70.0
-"""A watch without even a bookmark for so long is taken for dead, and begun again; echoes (`echoes.py`) do not count."""
+"""A watch without even a bookmark for so long is taken for dead, and begun again."""
 
 LONGEST_BACKOFF_SECONDS = 10.0
 """Pause between two tries to list or to watch while the API server is away: it is away for minutes in an upgrade."""
@@ -36,10 +33,8 @@ WORKER_IDLE_SECONDS = 0.1
 """kopf keeps a worker per object for so long after its last event: its default of 5 s triples the memory at 5,000."""
 
 
-def make_registry(
-    cache: TaskCache, queue: WorkQueue[str], reconciler: Reconciler, resync: Resync, login: Login
-) -> kopf.OperatorRegistry:
-    """Register the two things that kopf does here: it logs in, and it hands on events."""
+def make_registry(take: Take, login: Login) -> kopf.OperatorRegistry:
+    """Register the two things that kopf does here: it logs in, and it hands on what it lists."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -48,19 +43,7 @@ def make_registry(
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def changed(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's calling convention
-        body = event["object"]
-        uid = body["metadata"]["uid"]
-        if event["type"] == "DELETED":
-            reconciler.gone(uid)
-            return
-        is_known = cache.get(uid) is not None
-        if event["type"] is None and is_known:
-            resync.relisted()
-        is_new = event["type"] == "ADDED" and not is_known
-        if cache.offer(body):
-            if is_new:
-                reconciler.created(uid)
-            queue.add(uid)
+        take(event)
 
     return registry
 

@@ -20,6 +20,7 @@ from agora_transcription.controller.discovery import MISSING, find_problem, wait
 from agora_transcription.controller.events import EventPoster
 from agora_transcription.controller.fleet import Fleet
 from agora_transcription.controller.handlers import make_registry, make_settings
+from agora_transcription.controller.intake import Intake
 from agora_transcription.controller.lease import Election, Lock
 from agora_transcription.controller.lifecycle import FAILED, Lifecycle, cut_off, done_before
 from agora_transcription.controller.notifications import Receiver
@@ -125,6 +126,7 @@ class _Operator:
         self.queue: WorkQueue[str] = WorkQueue(self.reconciler.reconcile)
         self.reconciler.attach(self.queue)
         self.resync = Resync(store, self.cache, self.queue, self.reconciler, metrics)
+        self.intake = Intake(self.cache, self.queue, self.reconciler, self.resync)
         metrics.watch_state(self.cache, self.queue, self._waiting)
 
     def _wake(self, uid: str) -> None:
@@ -187,7 +189,7 @@ class _Operator:
         """Run kopf until everything else has stopped, and a moment longer for itself; or until it fails."""
         if not await done_before(self.stopped, wait_until_served(self._api)):
             return
-        registry = make_registry(self.cache, self.queue, self.reconciler, self.resync, self._log_in)
+        registry = make_registry(self.intake, self._log_in)
 
         @kopf.on.cleanup(registry=registry)
         async def drain(**_: object) -> None:
@@ -220,7 +222,7 @@ class _Operator:
             await self._say_why(watch)
 
     async def _log_in(self) -> kopf.AiohttpSession:
-        return session(await login(self.settings.kubeconfig), self.cache.is_echo)
+        return session(await login(self.settings.kubeconfig), self.intake.at_the_door)
 
     async def _say_why(self, watch: asyncio.Task[None]) -> None:
         """Fail as the watch has; where the CRD is gone, with what to do instead of kopf's way to its 404."""

@@ -71,7 +71,7 @@ class Writer:
     async def guard(self, task: TranscriptionTask, memory: Memory) -> None:
         """Add the finalizer."""
         self._metrics.object_writes.labels("finalizers").inc()
-        self._cache.answered(await self._store.write_finalizers(task, with_finalizer(task)))
+        self._cache.offer(await self._store.write_finalizers(task, with_finalizer(task)))
         # It comes before the first call, so there was none yet, unless somebody has taken it away in between.
         memory.unsent = memory.unsent or not task.status.written
 
@@ -97,7 +97,7 @@ class Writer:
         elif task.status.task_id:
             self._events.ended(task, Reason.STOPPED, f"Stopped the Agora task {task.status.task_id}")
         if body["metadata"].get("finalizers"):
-            self._cache.answered(body)
+            self._cache.offer(body)
         else:
             # Nobody else holds it: it is gone with this answer, and the watch may have told so before.
             self._cache.drop(task.metadata.uid)
@@ -124,7 +124,7 @@ class Writer:
         if body["metadata"]["resourceVersion"] == task.metadata.resource_version:
             lost = f"the API server keeps none of {', '.join(sorted(patch))}: apply the CRD of this operator's version"
             raise StoreError(f"write status of {task.key}", None, lost)
-        self._cache.answered(body)
+        self._cache.offer(body)
         self._events.changed(task, before, status)
         if status.sequence_id != before.sequence_id:
             memory.reserved = status.sequence_id

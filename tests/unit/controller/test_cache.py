@@ -46,6 +46,18 @@ def test_a_newer_version_replaces() -> None:
     assert task.spec.suspend
 
 
+def test_an_object_that_is_gone_comes_back_only_by_a_newer_version() -> None:
+    """What was wrongly taken for gone is not lost by it."""
+    cache = TaskCache()
+    cache.offer(body_of(resourceVersion="100"))
+    cache.drop(UID)
+    cache.drop(UID)
+    assert not cache.offer(body_of(resourceVersion="99"))
+    assert not cache.offer(body_of(resourceVersion="100"))
+    assert cache.get(UID) is None
+    assert cache.offer(body_of(resourceVersion="101"))
+
+
 def test_an_object_that_cannot_be_read_is_left_out_and_its_values_are_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
