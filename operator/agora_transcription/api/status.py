@@ -30,6 +30,10 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
+
+
 Time = Annotated[datetime, PlainSerializer(format_time, return_type=str)]
 
 Generation = Annotated[int, Field(ge=0, le=9007199254740991)]
@@ -81,7 +85,7 @@ class Applied(Model):
 
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=4)]
     subscribe_audio_uids: Speakers | None = None
-    uid_languages: Annotated[tuple[UidLanguages, ...], Field(max_length=5)] = ()
+    uid_languages: Annotated[tuple[UidLanguages, ...], Field(max_length=5, exclude_if=_is_empty)] = ()
     translation: Translation | None = None
 
 
@@ -109,7 +113,7 @@ class TaskStatus(Model):
     """What the operator writes; `docs/reference.md` describes each field."""
 
     observed_generation: Annotated[int, Field(ge=-1, le=9007199254740991)] = -1
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8, exclude_if=_is_empty)] = ()
     phase: Phase | None = None
     agora_api: AgoraApi | None = None
     task_id: TaskId | None = None
@@ -132,7 +136,7 @@ class TaskStatus(Model):
     expiry_time: Time | None = None
     completion_time: Time | None = None
     restarts: Count | None = None
-    history: Annotated[tuple[Ended, ...], Field(max_length=HISTORY_LIMIT)] = ()
+    history: Annotated[tuple[Ended, ...], Field(max_length=HISTORY_LIMIT, exclude_if=_is_empty)] = ()
 
     @property
     def written(self) -> bool:
@@ -146,5 +150,4 @@ class TaskStatus(Model):
 
     def dump(self) -> dict[str, Any]:
         """The JSON that stands in the object: camelCase, nothing that is not known."""
-        dumped = self.model_dump(by_alias=True, exclude_none=True, mode="json")
-        return {name: value for name, value in dumped.items() if value not in ([], {})}
+        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
