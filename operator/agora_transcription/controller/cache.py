@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from agora_transcription.api import TaskStatus
 
-__all__ = ["FORMER_TASKS", "TaskCache", "is_newer"]
+__all__ = ["FORMER_TASKS", "GONE", "TaskCache", "is_newer"]
 
 FORMER_TASKS: Final = 10_000
 """How many Agora tasks of objects that are gone are kept in mind, so that no other object adopts one of them."""
 
-GONE: Final = 5_000
+GONE: Final = 10_000
 """How many objects that are gone are kept in mind, for when a watch that begins anew tells of them once more."""
 
 T = TypeVar("T")
@@ -87,15 +87,29 @@ class TaskCache:
                 self._owners[task.status.task_id] = task.metadata.uid
         return True
 
-    def drop(self, uid: str) -> TranscriptionTask | None:
-        """Forget an object that is gone, but not yet its Agora tasks."""
+    def drop(self, uid: str, version: str | None = None) -> TranscriptionTask | None:
+        """Forget an object that is gone, but not yet its Agora tasks. No version up to its last one brings it back.
+
+        Args:
+            uid: The object's, known or not.
+            version: Its last resourceVersion, if that is not the known one.
+        """
         task = self._tasks.pop(uid, None)
-        if task is not None:
-            _keep_latest(self._gone, uid, task.metadata.resource_version, GONE)
+        last = version or (task.metadata.resource_version if task else None)
+        if last is not None:
+            _keep_latest(self._gone, uid, last, GONE)
         self._disown(task)
         for task_id in sorted(_task_ids(task.status)) if task else ():
             self.bury(uid, task_id)
         return task
+
+    def gone(self) -> set[str]:
+        """The uids of the objects that have gone lately."""
+        return set(self._gone)
+
+    def revive(self, uid: str) -> None:
+        """Let an object come back that was wrongly taken for gone."""
+        self._gone.pop(uid, None)
 
     def bury(self, uid: str, task_id: str) -> None:
         """Keep in mind that an Agora task was that of an object that is gone: it may be listed for a while."""

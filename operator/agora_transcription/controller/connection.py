@@ -12,7 +12,7 @@ from agora_transcription.controller.watch import response_class
 from agora_transcription.kube.connection import configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from agora_transcription.controller.intake import Intake
 
 __all__ = ["login", "session"]
 
@@ -45,12 +45,12 @@ async def login(kubeconfig: str | None) -> kopf.ConnectionInfo:
     )
 
 
-def session(info: kopf.ConnectionInfo, take: Callable[[kopf.RawEvent], bool]) -> kopf.AiohttpSession:
+def session(info: kopf.ConnectionInfo, intake: Intake) -> kopf.AiohttpSession:
     """Make the session that kopf would, but for the class of its responses; kopf closes it.
 
     Args:
         info: Where the API server is, and with what to enter.
-        take: See `watch.response_class`.
+        intake: Takes the objects out of the responses.
     """
     return _Session(
         server=info.server,
@@ -58,6 +58,6 @@ def session(info: kopf.ConnectionInfo, take: Callable[[kopf.RawEvent], bool]) ->
         aiohttp_session=aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
-            response_class=response_class(take),
+            response_class=response_class(intake),
         ),
     )

@@ -17,7 +17,7 @@ from agora_transcription.api import GROUP, PLURAL, VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    Take = Callable[[kopf.RawEvent], None]
+    from agora_transcription.controller.intake import Intake
 
 __all__ = ["Login", "make_registry", "make_settings"]
 
@@ -33,8 +33,11 @@ WORKER_IDLE_SECONDS = 0.1
 """kopf keeps a worker per object for so long after its last event: its default of 5 s triples the memory at 5,000."""
 
 
-def make_registry(take: Take, login: Login) -> kopf.OperatorRegistry:
-    """Register the two things that kopf does here: it logs in, and it hands on what it lists."""
+def make_registry(intake: Intake, login: Login) -> kopf.OperatorRegistry:
+    """Register the two things that kopf does here: it logs in, and watches for the sake of a handler.
+
+    The handler gets only what `watch.py` has left to kopf.
+    """
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -43,7 +46,7 @@ def make_registry(take: Take, login: Login) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def changed(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's calling convention
-        take(event)
+        intake.told(event)
 
     return registry
 

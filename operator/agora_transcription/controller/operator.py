@@ -222,7 +222,7 @@ class _Operator:
             await self._say_why(watch)
 
     async def _log_in(self) -> kopf.AiohttpSession:
-        return session(await login(self.settings.kubeconfig), self.intake.at_the_door)
+        return session(await login(self.settings.kubeconfig), self.intake)
 
     async def _say_why(self, watch: asyncio.Task[None]) -> None:
         """Fail as the watch has; where the CRD is gone, with what to do instead of kopf's way to its 404."""

@@ -132,9 +132,9 @@ class Reconciler:
         self._memory(uid).hear(notification.farewell)
         self.queue.add(uid)
 
-    def gone(self, uid: str) -> None:
-        """An object does not exist any more."""
-        task = self.services.cache.drop(uid)
+    def gone(self, uid: str, version: str | None = None) -> None:
+        """An object does not exist any more; its last resourceVersion, where it is known."""
+        task = self.services.cache.drop(uid, version)
         memory = self._memories.pop(uid, None)
         if task is not None:
             self.strays.take(task, memory)

@@ -93,10 +93,12 @@ class Resync:
         Args:
             after_relist: That deletions were missed is no sign of a dead watch then.
         """
-        before = {task.metadata.uid for task in self._cache}
+        before, gone = {task.metadata.uid for task in self._cache}, self._cache.gone()
         listed: dict[str, Body] = {}
         async for body in self._store.all():
             listed[body["metadata"]["uid"]] = body
+        for uid in gone & listed.keys():
+            self._cache.revive(uid)  # one event, or one list, can be wrong
         if any(map(self._is_news, listed.values())) or before - listed.keys():
             await asyncio.sleep(self._grace)
         # What cannot be read is logged by the cache, and no fault of the watch.

@@ -15,6 +15,7 @@ from agora_transcription import agora
 from agora_transcription.controller.cache import TaskCache
 from agora_transcription.controller.calls import Caller
 from agora_transcription.controller.credentials import CredentialStore
+from agora_transcription.controller.intake import Intake
 from agora_transcription.controller.reconciler import Reconciler, Services
 from agora_transcription.controller.store import NotFound, Outdated, Secret, StoreError
 from agora_transcription.telemetry.metrics import Metrics
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
+    import kopf
+
     from agora_transcription.api import Metadata, TranscriptionTask
     from agora_transcription.api.status import TaskStatus
     from agora_transcription.controller.events import EventPoster
     from agora_transcription.controller.queue import WorkQueue
+    from agora_transcription.controller.resync import Resync
     from unit.controller.agora_model import AgoraModel, Fault
     from unit.controller.builders import Clock
 
@@ -177,6 +181,8 @@ class ApiServer:
 
     def _remove(self, body: Body) -> None:
         self.object = None
+        self._version += 1
+        body["metadata"] = {**body["metadata"], "resourceVersion": str(self._version)}
         self.tell("DELETED", body)
 
     def _write(self, effect: Callable[[], Body]) -> Body:
@@ -302,18 +308,16 @@ class Process:
             workers=1,
             poll_interval=poll_interval,
         )
-        self.reconciler.attach(cast("WorkQueue[str]", self.queue))
+        queue = cast("WorkQueue[str]", self.queue)
+        self.reconciler.attach(queue)
+        self._intake = Intake(self.cache, queue, self.reconciler, cast("Resync", None))
 
     def hear(self, kind: str | None, body: Body) -> None:
-        """The watch tells of an object, as `handlers.py` takes it in; None is for the list that it begins with."""
-        if kind == "DELETED":
-            self.reconciler.gone(UID)
-            return
-        is_new = kind == "ADDED" and self.cache.get(UID) is None
-        if self.cache.offer(body):
-            if is_new:
-                self.reconciler.created(UID)
-            self.queue.add(UID)
+        """The watch tells of an object; None is for the list that it begins with."""
+        if kind is None:
+            self._intake.listed("/tasks", [body], begins=False)
+        else:
+            self._intake.told(cast("kopf.RawEvent", {"type": kind, "object": body}))
 
     @property
     def is_due(self) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agora_transcription.controller.cache import FORMER_TASKS, TaskCache, is_newer
+from agora_transcription.controller.cache import FORMER_TASKS, GONE, TaskCache, is_newer
 from unit.controller.builders import UID, body_of
 
 
@@ -56,6 +56,15 @@ def test_an_object_that_is_gone_comes_back_only_by_a_newer_version() -> None:
     assert not cache.offer(body_of(resourceVersion="100"))
     assert cache.get(UID) is None
     assert cache.offer(body_of(resourceVersion="101"))
+
+
+def test_only_the_last_of_what_is_gone_is_kept_in_mind() -> None:
+    cache = TaskCache()
+    for number in range(GONE + 1):
+        cache.drop(f"uid-{number}", "1")
+    cache.drop("uid-1", "2")
+    assert len(cache.gone()) == GONE
+    assert "uid-0" not in cache.gone()
 
 
 def test_an_object_that_cannot_be_read_is_left_out_and_its_values_are_not_logged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from agora_transcription.controller.handlers import LONGEST_BACKOFF_SECONDS, make_registry, make_settings
@@ -13,18 +14,20 @@ if TYPE_CHECKING:
 
     import kopf
 
+    from agora_transcription.controller.intake import Intake
+
 
 async def log_in() -> kopf.AiohttpSession:
     raise NotImplementedError
 
 
-async def test_what_kopf_reads_is_handed_on() -> None:
-    taken: list[kopf.RawEvent] = []
-    registry = make_registry(taken.append, log_in)
+async def test_what_is_left_to_kopf_is_taken_in_too() -> None:
+    told: list[kopf.RawEvent] = []
+    registry = make_registry(cast("Intake", SimpleNamespace(told=told.append)), log_in)
     (handler,) = registry._watching.get_all_handlers()  # kopf has no other way to ask
     event: Any = {"type": None, "object": body_of()}
     await cast("Callable[..., Awaitable[None]]", handler.fn)(event=event, memo=None, patch=None)
-    assert taken == [event]
+    assert told == [event]
 
 
 def test_the_api_server_may_be_away_for_long() -> None:

@@ -1,4 +1,4 @@
-"""What is made of events, in the shapes that kopf and its watch give them."""
+"""What is made of lists and of what a watch tells."""
 
 from __future__ import annotations
 
@@ -35,24 +35,18 @@ class Watch:
     def created(self, uid: str) -> None:
         self.created_.append(uid)
 
-    def gone(self, uid: str) -> None:
-        self.cache.drop(uid)
+    def gone(self, uid: str, version: str) -> None:
+        self.cache.drop(uid, version)
         self.gone_.append(uid)
 
     def relisted(self) -> None:
         self.relists += 1
 
-    def lists(self, body: dict[str, Any]) -> None:
-        """kopf gives what it lists the type None."""
-        self._intake({"type": None, "object": cast("Any", body)})
+    def lists(self, *bodies: dict[str, Any], begins: bool = True) -> None:
+        self._intake.listed("/tasks", bodies, begins=begins)
 
-    def tells(self, kind: Kind, body: dict[str, Any]) -> bool:
-        """The watch tells; answers whether kopf has to know too, and has handed it on."""
-        event: Any = {"type": kind, "object": body}
-        if self._intake.at_the_door(event):
-            return False
-        self._intake(event)
-        return True
+    def tells(self, kind: Kind, body: dict[str, Any]) -> None:
+        self._intake.told(cast("Any", {"type": kind, "object": body}))
 
 
 @pytest.fixture
@@ -60,12 +54,13 @@ def watch() -> Watch:
     return Watch()
 
 
-def test_an_object_that_is_listed_again_tells_of_a_re_list(watch: Watch) -> None:
-    """Which says nothing of the objects that were deleted before it."""
+def test_a_list_that_begins_again_is_a_re_list(watch: Watch) -> None:
+    """It says nothing of the objects that were deleted before it; also if it has none."""
     watch.lists(body_of())
     watch.tells("MODIFIED", body_of(resourceVersion="11"))
+    watch.lists(body_of(uid="another"), begins=False)
     assert watch.relists == 0
-    watch.lists(body_of(resourceVersion="11"))
+    watch.lists()
     assert watch.relists == 1
 
 
@@ -119,15 +114,26 @@ def test_a_version_that_comes_again_does_not_bring_an_object_back(watch: Watch) 
     assert watch.added == [UID, UID]
 
 
-def test_kopf_is_told_of_the_end_of_what_it_has_listed(watch: Watch) -> None:
-    """It keeps something for each object that it was given, and would for ever."""
-    watch.lists(body_of(resourceVersion="5"))
-    assert not watch.tells("MODIFIED", body_of(resourceVersion="6"))
-    assert watch.tells("DELETED", body_of(resourceVersion="7"))
-    assert watch.gone_ == [UID]
-    watch.tells("ADDED", body_of(uid="another"))
-    assert not watch.tells("DELETED", body_of(uid="another"))
-    assert watch.gone_ == [UID, "another"]
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_listed_before_its_end_does_not_bring_an_object_back(watch: Watch, *, known: bool) -> None:
+    """Lists come from other connections than the watch."""
+    if known:
+        watch.tells("ADDED", body_of(resourceVersion="5"))
+    watch.tells("DELETED", body_of(resourceVersion="9"))
+    watch.lists(body_of(resourceVersion="8"))
+    assert watch.cache.get(UID) is None
+    assert watch.added == [UID] * known
+
+
+def test_a_fault_that_one_object_brings_up_is_not_the_others(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    headless = {name: value for name, value in body_of().items() if name != "metadata"}
+    unnamed = body_of()
+    del unnamed["metadata"]["uid"]
+    watch.lists(headless, unnamed, body_of())
+    watch.tells("MODIFIED", cast("Any", None))
+    assert watch.added == [UID]
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.split()[0] for text in told] == ["None/None", "calls/standup", "None/None"]
 
 
 def test_a_change_is_worked_on(watch: Watch) -> None:

@@ -104,6 +104,49 @@ async def test_an_object_that_vanished_unseen_is_dropped(scene: Scene, resync: R
     assert resync.check() is None, "it is missed once only"
 
 
+@pytest.mark.parametrize("by_watch", [True, False])
+async def test_an_object_that_was_wrongly_taken_for_gone_comes_back(
+    scene: Scene, resync: Resync, *, by_watch: bool
+) -> None:
+    """Unchanged, too: one event, or one list, can be wrong."""
+    await scene.running()
+    body = scene.server.object
+    assert body is not None
+    if by_watch:
+        scene.process.hear("DELETED", copy.deepcopy(body))
+    else:
+        scene.server.object = None
+        await resync.look()
+        scene.server.object = body
+    assert scene.process.cache.get(UID) is None
+    await resync.look()
+    assert scene.process.cache.get(UID) is not None
+    assert scene.process.queue.is_dirty
+
+
+@pytest.mark.parametrize("during", ["the list", "the grace"])
+async def test_an_object_that_goes_during_a_look_does_not_come_back(
+    scene: Scene, resync: Resync, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    scene.deaf()
+    scene.server.create({}, guarded=False)
+    body = scene.server.object
+    assert body is not None
+    gone = body | {"metadata": body["metadata"] | {"resourceVersion": "99"}}
+
+    async def listed() -> AsyncIterator[Body]:
+        yield body
+        if during == "the list":
+            scene.process.hear("DELETED", gone)
+        else:
+            asyncio.get_running_loop().call_soon(scene.process.hear, "DELETED", gone)
+
+    monkeypatch.setattr(scene.server, "all", listed)
+    await resync.look()
+    assert scene.process.cache.gone() == {UID}
+    assert scene.process.cache.get(UID) is None
+
+
 async def test_a_re_list_brings_the_look_forward(scene: Scene, resync: Resync) -> None:
     """kopf's list does not tell of what was deleted before it: nothing may be kept of that."""
     await scene.running()
