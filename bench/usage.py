@@ -58,6 +58,11 @@ def tree(pid: int) -> list[int]:
     return [pid, *(each for child in children for each in tree(int(child)))]
 
 
+def descendants(*names: str) -> list[int]:
+    """Those of the processes that this one has started, or their children, that run a program of one of these names."""
+    return [pid for pid in tree(os.getpid()) if Path(f"/proc/{pid}/comm").read_text().strip() in names]
+
+
 def _stat(pid: int) -> list[str]:
     """The fields after the command's name, which may have blanks in it."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.operator.results import Latencies, Phase
-from bench.usage import cpu_seconds, resident_mebibytes, tree
+from bench.usage import cpu_seconds, descendants, resident_mebibytes, tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -62,6 +62,7 @@ class Meter:
         self._operator = operator
         self._agora = agora
         self._observer = observer
+        self._cluster = descendants("kube-apiserver", "etcd")
 
     @asynccontextmanager
     async def phase(self, name: str, tasks: int, *, own_writes: int = 0) -> AsyncIterator[Taken]:
@@ -72,10 +73,11 @@ class Meter:
             tasks: How many it is about.
             own_writes: Changes of objects that are not the operator's.
         """
-        before, cpu = await self._read(), self.cpu()
+        before, cpu, cluster = await self._read(), self.cpu(), cpu_seconds(*self._cluster)
         begun, taken = time.monotonic(), Taken()
         yield taken
         spent, (memory, peak) = self.cpu() - cpu, self.memory()
+        cluster = cpu_seconds(*self._cluster) - cluster
         seconds = time.monotonic() - begun if taken.seconds is None else taken.seconds
         after = await self._read()
         self.phases[name] = Phase(
@@ -84,6 +86,7 @@ class Meter:
             tail_seconds=None if taken.tail_seconds is None else round(taken.tail_seconds, 3),
             latencies=Latencies.of(taken.latencies) if taken.latencies else None,
             cpu_seconds=round(spent, 2),
+            cluster_cpu_seconds=round(cluster, 2),
             memory_mib=round(memory, 1),
             peak_mib=round(peak, 1),
             writes=after.seen - before.seen - own_writes,

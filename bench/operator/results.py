@@ -89,6 +89,7 @@ class Phase(_Figures):
         tail_seconds: Of these, those after the last request; None where there are no requests.
         latencies: Of its tasks, where each has one.
         cpu_seconds: Processor time of the operator.
+        cluster_cpu_seconds: That of the API server and its etcd.
         memory_mib: Resident memory of the operator at its end.
         peak_mib: The most that it has had by then.
         writes: Changes of objects that the watch told of, less those that the bench has made.
@@ -102,6 +103,7 @@ class Phase(_Figures):
     tail_seconds: float | None = None
     latencies: Latencies | None = None
     cpu_seconds: float
+    cluster_cpu_seconds: float
     memory_mib: float
     peak_mib: float
     writes: int

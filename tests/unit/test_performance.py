@@ -21,6 +21,7 @@ LAST = Run.model_validate_json(RESULTS.read_text(encoding="utf-8"))
 
 def phase_of(tasks: int, **figures: Any) -> Phase:
     usual = {"seconds": tasks / 100, "tail_seconds": 0.5, "cpu_seconds": tasks / 500, "latencies": Latencies.of([1, 2])}
+    usual |= {"cluster_cpu_seconds": tasks / 100}
     measured = {"memory_mib": 100 + tasks / 50, "peak_mib": 100 + tasks / 20, "writes": 0, "counted_writes": 0}
     return Phase.model_validate({"tasks": tasks, **usual, **measured, "calls": {}, "events": 0, **figures})
 

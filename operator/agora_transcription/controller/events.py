@@ -116,14 +116,15 @@ class EventPoster:
     def _put(self, task: TranscriptionTask, *, warning: bool, reason: str, message: str) -> None:
         moment = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         event = _Event(task.metadata, warning, reason, message, moment)
-        if len(self._warnings) + len(self._others) >= BACKLOG:
+        waiting = len(self._warnings) + len(self._others)
+        if waiting >= BACKLOG:
             if not self._drops:
-                logger.warning("%d events wait to be posted: until they are fewer, more are dropped", BACKLOG)
+                logger.warning("%d events wait to be posted: until they are fewer, some are dropped", BACKLOG)
             self._drops = True
             if not (warning and self._others):
                 return
             self._others.pop()  # a warning may be all that is left to tell of an object that is gone
-        else:
+        elif waiting < BACKLOG / 2:
             self._drops = False
         (self._warnings if warning else self._others).append(event)
         self._all_posted.clear()

@@ -116,10 +116,26 @@ async def test_a_poster_that_hurries_can_be_cut_off(store: Slow) -> None:
 
 
 async def test_too_many_are_told_of_once(store: Slow, caplog: pytest.LogCaptureFixture) -> None:
+    """Also while they come as fast as they are posted."""
     poster = EventPoster(cast("Store", store))
-    for _ in range(BACKLOG + 100):
-        poster.ended(task_of(), Reason.STOPPED, "")
-    assert caplog.messages == ["5000 events wait to be posted: until they are fewer, more are dropped"]
+
+    def ended(times: int) -> None:
+        for _ in range(times):
+            poster.ended(task_of(), Reason.STOPPED, "")
+
+    ended(BACKLOG + 1)
+    store.gate.set()
+    running = asyncio.create_task(poster.run())
+    async with asyncio.timeout(30):
+        while len(store.reasons) < BURST:
+            await asyncio.sleep(0)
+        ended(BURST + 1)
+        assert caplog.messages == ["5000 events wait to be posted: until they are fewer, some are dropped"]
+        await poster.drain(30)
+        store.gate.clear()
+        ended(BACKLOG + 2)
+    running.cancel()
+    assert len(caplog.messages) == 2, "that was another time"
 
 
 async def test_a_warning_is_dropped_after_all_others(store: Slow) -> None:
