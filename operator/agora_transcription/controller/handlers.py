@@ -15,7 +15,7 @@ import kopf
 from agora_transcription.api import GROUP, PLURAL, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from agora_transcription.controller.intake import Intake
 
@@ -28,9 +28,6 @@ WATCH_INACTIVITY_SECONDS = 70.0
 
 LONGEST_BACKOFF_SECONDS = 10.0
 """Pause between two tries to list or to watch while the API server is away: it is away for minutes in an upgrade."""
-
-WORKER_IDLE_SECONDS = 0.1
-"""kopf keeps a worker per object for so long after its last event: its default of 5 s triples the memory at 5,000."""
 
 
 def make_registry(intake: Intake, login: Login) -> kopf.OperatorRegistry:
@@ -54,8 +51,6 @@ def make_registry(intake: Intake, login: Login) -> kopf.OperatorRegistry:
 def make_settings() -> kopf.OperatorSettings:
     """Make kopf's settings; each with its reason here or above."""
     settings = kopf.OperatorSettings()
-    settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
-    settings.queueing.worker_limit = None  # a limit is a limit on throughput: idle workers count
     settings.watching.inactivity_timeout = WATCH_INACTIVITY_SECONDS
     settings.watching.chunk_size = 500
     settings.networking.connect_timeout = 10
@@ -64,9 +59,6 @@ def make_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # the kinds are known: no watch on CRDs and namespaces, and no rights for it
     settings.posting.enabled = False  # events are posted through the store
     settings.peering.standalone = True
-    # Both are for handlers that are not there: one copies every body, and the other's default searches it.
-    settings.persistence.diffbase_storage = _NoDiffBase()
-    settings.persistence.progress_storage = kopf.StatusProgressStorage()
     return settings
 
 
@@ -77,16 +69,3 @@ class _Patience:
         yield from (1.0, 1.0, 2.0, 3.0, 5.0, 8.0)
         while True:
             yield LONGEST_BACKOFF_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
-
-
-class _NoDiffBase(kopf.DiffBaseStorage):
-    """Keeps no copy of the spec: nothing here reacts to differences."""
-
-    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
-        return kopf.BodyEssence()
-
-    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
-        return None
-
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        """Nothing to store."""

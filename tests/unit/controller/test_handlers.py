@@ -41,4 +41,3 @@ def test_kopf_writes_nothing_and_scans_nothing() -> None:
     settings = make_settings()
     assert not settings.posting.enabled
     assert settings.scanning.disabled
-    assert settings.queueing.worker_limit is None
