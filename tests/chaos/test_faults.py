@@ -267,9 +267,12 @@ class Played:
         return self.name not in self.observer.bodies
 
     def _recovered(self) -> bool:
-        wanted = self.observer.bodies[self.name]["spec"]["languages"]
+        body = self.observer.bodies.get(self.name)
+        if body is None:
+            return False  # the operator may hear of it before this watch does
         runs = self._settled() and self._status.get("phase") == "Running"
-        return runs and self._status["applied"]["languages"] == wanted and self._status["taskId"] != self._lost
+        applied = runs and self._status["applied"]["languages"] == body["spec"]["languages"]
+        return applied and self._status["taskId"] != self._lost
 
     def _fault_is_over(self) -> bool:
         return not self.observer.scripted.intersection(self._match.values())
