@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 from agora_transcription.controller.cache import TaskCache
+from agora_transcription.controller.intake import Intake
+from agora_transcription.controller.watch import left_of
 from unit.controller.builders import body_of
 from unit.controller.plan_cases import running
 
@@ -38,3 +42,17 @@ def test_a_change_of_the_status(benchmark: BenchmarkFixture) -> None:
         return cache.offer(change)
 
     assert benchmark(offer)
+
+
+def test_a_line_of_the_watch(benchmark: BenchmarkFixture) -> None:
+    """All that is done for an event, from its bytes to its key in the queue."""
+    keys: list[str] = []
+    queue, reconciler = SimpleNamespace(add=keys.append), SimpleNamespace(created=keys.append)
+    line = json.dumps({"type": "ADDED", "object": body(5)}, separators=(",", ":")).encode()
+
+    def read() -> bytes:
+        intake = Intake(TaskCache(), cast("Any", queue), cast("Any", reconciler), cast("Any", None))
+        return left_of([line], intake.told)
+
+    assert b"BOOKMARK" in benchmark(read)
+    assert keys

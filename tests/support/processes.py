@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -18,10 +20,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = cycle(range(12_000 + _WORKER % 10 * 2_000, 14_000 + _WORKER % 10 * 2_000))
+
+
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Find a port that nobody listens on, and that nobody else finds until it is listened on.
+
+    It is none of those that the kernel gives to whoever asks for any, and none of another worker's: a server that comes
+    too late ends, and its test would go on with another test's.
+    """
+    for port in islice(_PORTS, 2_000):
+        with socket.socket() as sock, suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Listed(NamedTuple):

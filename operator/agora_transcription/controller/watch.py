@@ -17,14 +17,16 @@ from pydantic_core import from_json, to_json
 from agora_transcription.api import PLURAL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     import kopf
     from aiohttp.connector import Connection
 
     from agora_transcription.controller.intake import Intake
 
-__all__ = ["response_class"]
+    Tell = Callable[[kopf.RawEvent], None]
+
+__all__ = ["left_of", "response_class"]
 
 EVENTS: Final = (b'{"type":"ADDED"', b'{"type":"MODIFIED"', b'{"type":"DELETED"')
 """How the API server begins the events of objects. One that begins otherwise is kopf's, whatever it is."""
@@ -53,10 +55,29 @@ def response_class(intake: Intake) -> type[aiohttp.ClientResponse]:
     return Response
 
 
+def left_of(lines: Iterable[bytes], tell: Tell) -> bytes:
+    """Tell of the objects' events among a watch's lines; answers what is left of the lines, for kopf."""
+    left: list[bytes] = []
+    passed = None
+    for line in lines:
+        event = _event_of(line)
+        if event is not None:
+            tell(event)
+            passed = event["object"]["metadata"]["resourceVersion"]
+            continue
+        if passed is not None:
+            left.append(_bookmark(passed))
+            passed = None
+        left.append(line)
+    if passed is not None:
+        left.append(_bookmark(passed))
+    return b"".join(line + b"\n" for line in left)
+
+
 class _Rest:
     """What is left of a watch's content, one event per line."""
 
-    def __init__(self, content: aiohttp.StreamReader, tell: Callable[[kopf.RawEvent], None]) -> None:
+    def __init__(self, content: aiohttp.StreamReader, tell: Tell) -> None:
         self._content = content
         self._tell = tell
 
@@ -68,27 +89,10 @@ class _Rest:
         begun = b""
         async for chunk in self._content.iter_chunked(n):
             *lines, begun = (begun + chunk).split(b"\n")
-            if left := self._left_of(lines):
+            if left := left_of(lines, self._tell):
                 yield left
         if begun:
             yield begun
-
-    def _left_of(self, lines: list[bytes]) -> bytes:
-        left: list[bytes] = []
-        passed = None
-        for line in lines:
-            event = _event_of(line)
-            if event is not None:
-                self._tell(event)
-                passed = event["object"]["metadata"]["resourceVersion"]
-                continue
-            if passed is not None:
-                left.append(_bookmark(passed))
-                passed = None
-            left.append(line)
-        if passed is not None:
-            left.append(_bookmark(passed))
-        return b"".join(line + b"\n" for line in left)
 
 
 def _event_of(line: bytes) -> kopf.RawEvent | None:
